@@ -1,0 +1,91 @@
+/*
+ * The configuration of icetund: one file in the form of systemd and wg-quick, read once into one
+ * structure that nobody changes afterwards. Membership is not configuration: it comes from
+ * `ictl join` and lives in the state directory (config/state.h).
+ *
+ *	[Ice]
+ *	Port=40000
+ *	AllowInterfaces=eth0 wlan0
+ *
+ * Every key has a default, so an empty file is a valid one; packaging/examples/icetund.conf shows
+ * all of them. Lists are separated by spaces or commas. An empty value brings the default back. A
+ * key that is not known, stands in the wrong section, or stands twice is an error that names file,
+ * line and key and says what is allowed: a typing error never passes for a default.
+ */
+#ifndef ICETUN_CONFIG_CONFIG_H
+#define ICETUN_CONFIG_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/base/compiler.h"
+#include "daemon/core/base/err.h"
+#include "daemon/log/log.h"
+
+#define CONFIG_DEFAULT_FILE   "/etc/icetun/icetund.conf"
+#define CONFIG_DEFAULT_SOCKET "/run/icetun/control.sock"
+
+#define CONFIG_PATH_BYTES      256
+#define CONFIG_SOCKET_BYTES    108 /* sun_path */
+#define CONFIG_USER_BYTES      33
+#define CONFIG_INTERFACE_BYTES 16 /* IFNAMSIZ */
+#define CONFIG_ENDPOINT_BYTES  160
+#define CONFIG_MAX_INTERFACES  16
+#define CONFIG_MAX_SERVERS     8
+#define CONFIG_ERROR_BYTES     512
+#define CONFIG_FILE_MAX_BYTES  65536
+
+struct config_interfaces {
+	char name[CONFIG_MAX_INTERFACES][CONFIG_INTERFACE_BYTES];
+	size_t count;
+};
+
+struct config {
+	/* [Daemon] */
+	char state_directory[CONFIG_PATH_BYTES];
+	char control_socket[CONFIG_SOCKET_BYTES];
+	char control_group[CONFIG_USER_BYTES]; /* a group that does not exist: root's */
+	char user[CONFIG_USER_BYTES];	       /* "" = stay */
+	char signal_helper[CONFIG_PATH_BYTES]; /* program; default: where it was installed */
+	enum log_level log_level;
+
+	/* [Interface] */
+	char interface_name[CONFIG_INTERFACE_BYTES];
+	uint32_t mtu_bytes;
+
+	/* [Ice] */
+	uint16_t port;			/* 0 = a random one, kept in the state directory */
+	struct config_interfaces allow; /* none = every interface that is not denied */
+	struct config_interfaces deny;
+	char stun_servers[CONFIG_MAX_SERVERS][CONFIG_ENDPOINT_BYTES]; /* "host:port" */
+	size_t stun_server_count; /* 0 = what the rendezvous server hands out */
+	uint16_t ta_ms;
+
+	/* [Rendezvous] */
+	char rendezvous_endpoint[CONFIG_ENDPOINT_BYTES]; /* "tcp://host:port"; "" = the token's */
+};
+
+/* Every key at its default. */
+void config_init(struct config *ret);
+
+/*
+ * Parses @len bytes of @text. @file: the name that errors show.
+ * Return: OK; ERR_INVALID with a message for people in @error ("file:3: Port=x: ..."), and then
+ * @ret is untouched.
+ */
+MUST_USE enum err config_parse(const char *file, const char *text, size_t len, struct config *ret,
+			       char error[static CONFIG_ERROR_BYTES]);
+
+/*
+ * Reads @file; NULL means CONFIG_DEFAULT_FILE, which may be missing.
+ * Return: OK; ERR_INVALID (contents), ERR_NOT_FOUND, ERR_PERMISSION, ERR_LIMIT (larger than
+ * CONFIG_FILE_MAX_BYTES) or ERR_IO, each with a message in @error; then @ret is untouched.
+ */
+MUST_USE enum err config_load(const char *file, struct config *ret,
+			      char error[static CONFIG_ERROR_BYTES]);
+
+/* Key number @index in the order of the documentation, from 0, and its section ("Daemon").
+ * Return: its name, or NULL behind the last one; then *ret_section is untouched. */
+const char *config_key_at(size_t index, const char **ret_section);
+
+#endif
