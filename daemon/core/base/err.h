@@ -63,6 +63,7 @@
 	X(ERR_EMPTY, "empty", "nothing is waiting")                                                \
 	X(ERR_TIMEOUT, "timeout", "no answer came in time")                                        \
 	X(ERR_NETWORK, "network_error", "the network refused")                                     \
+	X(ERR_NO_ADDRESS, "no_address", "the local address is gone")                               \
 	X(ERR_PERMISSION, "permission", "the system refused for lack of a privilege")              \
 	X(ERR_IO, "io", "reading or writing failed")                                               \
 	X(ERR_SYSTEM, "system", "a system call failed")

@@ -1,0 +1,204 @@
+/*
+ * The data plane: packets between the TUN device and the peers, and nothing else.
+ *
+ * Theory of operation
+ *
+ * One control thread calls every function below. Workers, threads with an epoll loop of their own,
+ * move packets and decide nothing: what to do with a packet stands in blocks that the control
+ * thread makes, never changes again, and publishes by one atomic pointer:
+ *
+ *	routes    overlay address -> peer number			data_plane_set_routes()
+ *	sessions  receiver index -> keys, peer, addresses it may use	data_plane_add_session()
+ *	paths     peer number -> session, socket, remote address	data_plane_set_path()
+ *
+ * A block that was replaced is freed once every worker has been seen outside the loop that might
+ * still use it (qsbr.h). What changes with each packet (the counter of the worker's lane, replay
+ * windows, statistics) belongs to the session and is written by the worker only. So the packet path
+ * has no lock and no allocation, and a path may change under full load: the session goes on with
+ * the next counter, packets under way stay valid because they are found by index, not by address.
+ *
+ * A datagram's first byte decides: 0-3 STUN, 192-255 ours, anything else is dropped. Packets are
+ * opened by receiver index; the inner source must lie in the session's `allowed`. Each direction
+ * takes at most a budget per turn, so neither starves the other, and each packet leaves at once.
+ *
+ * Everything that needs thought goes to the control thread through bounded rings, one for each kind
+ * of sender, so that a flood of one kind cannot push out another: inputs that are authenticated or
+ * our own, STUN from anyone, packets that wait for a path. data_plane_pop() takes them in this
+ * order.
+ *
+ * The control thread sends on the same sockets by itself, with lane 0 of each session's key; worker
+ * w seals with lane 1 + w. There is one worker now: replay windows of a session have one owner, and
+ * reuseport sockets do not promise that a lane always arrives at the same worker.
+ */
+#ifndef ICETUN_DATA_PLANE_H
+#define ICETUN_DATA_PLANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/base/err.h"
+#include "daemon/core/base/netaddr.h"
+#include "daemon/core/crypto/aead.h"
+#include "daemon/core/route/table.h"
+
+#define DATA_NO_PEER	      UINT32_MAX
+#define DATA_MAX_WORKERS      1
+#define DATA_MAX_SOCKETS      256
+#define DATA_MAX_ALLOWED      16
+#define DATA_MAX_PACKET_BYTES 65535
+
+struct data_plane;
+
+struct data_params {
+	int tun_fd;	      /* nonblocking, one packet a read; stays the caller's */
+	unsigned int workers; /* 1..DATA_MAX_WORKERS */
+	size_t max_peers;     /* peer numbers are below this; 1..2^20 */
+	size_t max_sessions;  /* 1..2^21; old and new key of a peer are two */
+	size_t ring_bytes;    /* of each of the three rings, 4096..2^26, a power of two */
+};
+
+/* Starts the workers, with all signals blocked in them. Return: OK; ERR_INVALID for a parameter out
+ * of its range (more workers than there can be, too); ERR_NO_MEMORY; ERR_SYSTEM. */
+MUST_USE enum err data_plane_create(struct data_plane **ret, const struct data_params *params);
+/* Stops and joins the workers, wipes the keys. Closes neither the TUN nor the sockets. NULL is
+ * fine. */
+void data_plane_destroy(struct data_plane *d);
+
+/* --- sockets --------------------------------------------------------------------------------- */
+
+/* @fd: a nonblocking UDP socket, which stays the caller's and must stay open until
+ * data_plane_remove_socket() has returned. Return: OK; ERR_EXISTS; ERR_LIMIT; ERR_NO_MEMORY;
+ * ERR_SYSTEM when the descriptor cannot be polled. */
+MUST_USE enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd);
+/* Also clears every path over this socket. When it returns, no worker uses the descriptor.
+ * An unknown @socket is fine. */
+void data_plane_remove_socket(struct data_plane *d, uint16_t socket);
+
+/* --- sessions, paths, routes ----------------------------------------------------------------- */
+
+struct data_session_params {
+	uint32_t peer;
+	uint32_t local_index;  /* what stands in packets to us; unique among live sessions */
+	uint32_t remote_index; /* what stands in packets to the peer */
+	enum aead_cipher cipher;
+	const uint8_t *send_key; /* AEAD_KEY_BYTES each, copied */
+	const uint8_t *receive_key;
+	uint8_t lanes;			 /* lanes that the peer may use, 1..255 */
+	const struct netprefix *allowed; /* inner sources that are the peer's, copied */
+	size_t allowed_count;		 /* 0..DATA_MAX_ALLOWED */
+};
+
+/* From now on packets for @local_index are opened. Return: OK; ERR_INVALID; ERR_EXISTS for a used
+ * index; ERR_LIMIT; ERR_NO_MEMORY; ERR_CRYPTO. */
+MUST_USE enum err data_plane_add_session(struct data_plane *d,
+					 const struct data_session_params *params);
+/* Also clears the peer's path when it uses this session. Its statistics stay in the peer's. An
+ * unknown index is fine. */
+void data_plane_remove_session(struct data_plane *d, uint32_t local_index);
+
+struct data_path {
+	uint16_t socket;
+	struct netaddr remote;
+	/* 0, or the TURN channel (0x4000..0x4fff): each datagram is then sent as ChannelData
+	 * (RFC 8656 s. 12.4) and @remote is the TURN server. */
+	uint16_t channel;
+};
+
+/* From now on packets for @peer are sealed with this session and sent on this path.
+ * Return: OK; ERR_NOT_FOUND for an unknown session or socket; ERR_INVALID when the session is
+ * another peer's, or the remote address or channel is none; ERR_NO_MEMORY. */
+MUST_USE enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
+				      const struct data_path *path);
+/* From now on packets for @peer come up as DATA_INPUT_UNROUTED. */
+void data_plane_clear_path(struct data_plane *d, uint32_t peer);
+/* Removes path and sessions, waits for the workers, and forgets the statistics: @peer may then be
+ * another peer's number. */
+void data_plane_remove_peer(struct data_plane *d, uint32_t peer);
+
+/* Copies @table. Return: OK, ERR_NO_MEMORY. */
+MUST_USE enum err data_plane_set_routes(struct data_plane *d, const struct route_table *table);
+
+/* --- inputs for the control thread ----------------------------------------------------------- */
+
+enum data_input_kind {
+	/* An opened control message of a peer; the bytes are its plaintext. */
+	DATA_INPUT_CONTROL,
+	/* The system refused to send on a path: at most once for each data_plane_set_path(). */
+	DATA_INPUT_SEND_ERROR,
+	/* The TUN device is gone; nothing is read from it any more. */
+	DATA_INPUT_TUN_LOST,
+	/* A datagram that is framed as STUN; nothing in it is checked. */
+	DATA_INPUT_STUN,
+	/* An IP packet from the TUN, for a peer without a path or an address that is
+	 * ROUTE_UNRESOLVED. */
+	DATA_INPUT_UNROUTED,
+};
+
+/* In brackets: the kinds in which the field means something; it is zero in the others. */
+struct data_input {
+	enum data_input_kind kind;
+	enum err error;	      /* as net_error() has it [SEND_ERROR], ERR_IO [TUN_LOST] */
+	uint32_t peer;	      /* [CONTROL, SEND_ERROR, UNROUTED: or DATA_NO_PEER] */
+	uint32_t local_index; /* [CONTROL, SEND_ERROR] */
+	uint16_t socket;      /* where it came in [CONTROL, STUN] or went out [SEND_ERROR] */
+	/* The datagram's source [CONTROL, STUN] or destination [SEND_ERROR]; the inner packet's
+	 * destination with port 0 [UNROUTED]. */
+	struct netaddr remote;
+	uint64_t now_us; /* CLOCK_MONOTONIC when the worker had it */
+	size_t len;	 /* bytes that came along [CONTROL, STUN, UNROUTED] */
+};
+
+/* Readable while data_plane_pop() has something. Poll it only; pop reads it. */
+int data_plane_wakeup_fd(const struct data_plane *d);
+/* @buf takes the bytes; with @cap >= DATA_MAX_PACKET_BYTES nothing is ever too long, otherwise an
+ * input that is longer is dropped (DROP_TOO_LONG). Return: false when nothing is waiting; the wakeup
+ * descriptor is quiet then. */
+bool data_plane_pop(struct data_plane *d, struct data_input *ret, uint8_t *buf, size_t cap);
+
+/* Hands one IP packet, checked by the caller, to the TUN. Return: OK, DROP_QUEUE_FULL, DROP_SEND. */
+MUST_USE enum err data_plane_write_tun(struct data_plane *d, const uint8_t *packet, size_t len);
+
+/* --- statistics ------------------------------------------------------------------------------ */
+
+struct data_stats {
+	uint64_t rx_packets; /* authentic packets of any kind, empty ones too */
+	uint64_t rx_bytes;   /* what was inside them */
+	uint64_t tx_packets; /* packets that the system took */
+	uint64_t tx_bytes;   /* what was inside them */
+	uint64_t last_rx_us; /* CLOCK_MONOTONIC; 0: none yet */
+	uint64_t last_tx_us;
+};
+
+/* Over all sessions that @peer has had since data_plane_remove_peer(); all zero when unknown. */
+void data_plane_peer_stats(const struct data_plane *d, uint32_t peer, struct data_stats *ret);
+/* Of one live session. Return: false for an unknown index. */
+bool data_plane_session_stats(const struct data_plane *d, uint32_t local_index,
+			      struct data_stats *ret);
+
+/*
+ * Where every packet went. Once no packet is under way:
+ *	tun_in = tx_sent + tx_unrouted + sum of tx_drops
+ *	udp_in = rx_tun + rx_control + rx_stun + rx_empty + sum of rx_drops
+ * What is in a ring but not popped yet counts as handed over; what did not fit is DROP_QUEUE_FULL.
+ */
+struct data_counters {
+	uint64_t tun_in;      /* packets read from the TUN */
+	uint64_t tx_sent;     /* of these: sent to a peer */
+	uint64_t tx_unrouted; /* of these: handed to control */
+	struct drop_counters tx_drops;
+	uint64_t udp_in;     /* datagrams received */
+	uint64_t rx_tun;     /* of these: written to the TUN */
+	uint64_t rx_control; /* of these: handed to control */
+	uint64_t rx_stun;    /* of these: handed to control */
+	uint64_t rx_empty;   /* of these: authentic and empty (a keepalive) */
+	struct drop_counters rx_drops;
+	uint64_t tun_from_control; /* packets that data_plane_write_tun() has written */
+};
+
+/* Sums of all workers. */
+void data_plane_counters(const struct data_plane *d, struct data_counters *ret);
+/* tx_drops + rx_drops, by reason. */
+void data_plane_drops(const struct data_plane *d, struct drop_counters *ret);
+
+#endif
