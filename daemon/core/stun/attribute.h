@@ -28,7 +28,7 @@ enum stun_codec {
 	STUN_CODEC_XOR_ADDRESS, /* s. 14.2: struct netaddr */
 	STUN_CODEC_ERROR,	/* s. 14.8, and RFC 8656 s. 18.12: struct stun_error */
 	STUN_CODEC_TYPES,	/* s. 14.13: struct stun_types */
-	STUN_CODEC_POSITION, /* integrity and fingerprint, checked over the raw bytes: uint16_t offset */
+	STUN_CODEC_POSITION,	/* checked over the raw bytes: uint32_t offset */
 };
 
 /* X(identifier, type, name, min_bytes, max_bytes, codec, field). Lengths of text are the RFC's

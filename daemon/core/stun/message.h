@@ -2,17 +2,17 @@
  * STUN messages as they arrive (RFC 8489).
  *
  * `stun_is_message()` tells STUN from everything else on a socket by framing alone. `stun_decode()`
- * then reads the whole datagram into one `struct stun_message`: numbers in host order, addresses as
- * `struct netaddr` (un-XORed, IPv4-mapped ones as IPv4), strings as pointers into the datagram, which
- * must outlive the message. It allocates nothing and trusts nothing:
+ * then reads the whole datagram into one `struct stun_message`: numbers in host order, addresses
+ * as `struct netaddr` (un-XORed, IPv4-mapped ones as IPv4), strings as pointers into the datagram,
+ * which must outlive the message. It allocates nothing and trusts nothing:
  *
  *   - framing, lengths and padding are checked for the whole datagram, ignored attributes included;
- *   - each known attribute is checked against its row in attribute.h; one bad value spoils the message;
+ *   - each known attribute is checked against its row in attribute.h; a bad value spoils it all;
  *   - of an attribute that occurs twice, the first counts (RFC 8489 s. 14);
  *   - what stands behind MESSAGE-INTEGRITY is not authenticated and is ignored, except
- *     MESSAGE-INTEGRITY-SHA256 and FINGERPRINT; behind MESSAGE-INTEGRITY-SHA256, except FINGERPRINT;
- *   - FINGERPRINT, when there, must be the last attribute and right. Whether it had to be there is the
- *     caller's business: ask `stun_has(m, STUN_FINGERPRINT)`.
+ *     MESSAGE-INTEGRITY-SHA256 and FINGERPRINT, or behind the former only FINGERPRINT;
+ *   - FINGERPRINT, when there, must be the last attribute and right. Whether it had to be there is
+ *     the caller's business: ask `stun_has(m, STUN_FINGERPRINT)`.
  *
  * Decoding authenticates nothing. Nothing may be acted on before `stun_check_integrity()` said OK.
  */
@@ -98,8 +98,8 @@ struct stun_message {
 	/* Comprehension-required types that we do not know: a request with any gets error 420, a
 	 * response with any is not used (RFC 8489 s. 6.3). */
 	struct stun_types unknown;
-	/* Bit n: the attribute n of enum stun_attribute is there; use stun_has(). A field below means
-	 * something only if its attribute is present; otherwise it is zero. */
+	/* Bit n: the attribute n of enum stun_attribute is there; use stun_has(). A field below
+	 * means something only if its attribute is present; otherwise it is zero. */
 	uint64_t present;
 
 	struct netaddr mapped_address;
@@ -116,9 +116,9 @@ struct stun_message {
 	struct stun_error error;
 	struct stun_types unknown_attributes;
 	/* Where the attribute begins, from the start of the datagram. */
-	uint16_t integrity_offset;
-	uint16_t integrity_sha256_offset;
-	uint16_t fingerprint_offset;
+	uint32_t integrity_offset;
+	uint32_t integrity_sha256_offset;
+	uint32_t fingerprint_offset;
 
 	uint32_t priority;
 	uint64_t ice_controlled; /* tie-breakers */
@@ -153,12 +153,14 @@ bool stun_is_message(const uint8_t *buf, size_t len);
  * than STUN_MAX_ATTRIBUTES or FINGERPRINT is not the last; DROP_FINGERPRINT when it is wrong. */
 MUST_USE enum err stun_decode(struct stun_message *ret, const uint8_t *buf, size_t len);
 
-/* Checks MESSAGE-INTEGRITY (HMAC-SHA1, RFC 8489 s. 14.5), and MESSAGE-INTEGRITY-SHA256 as well if it
- * is there. The key is the password (short-term) or MD5(user:realm:password) (long-term). Compares in
- * constant time. Return: OK; DROP_INTEGRITY when MESSAGE-INTEGRITY is missing or either is wrong. */
+/* Checks MESSAGE-INTEGRITY (HMAC-SHA1, RFC 8489 s. 14.5), and MESSAGE-INTEGRITY-SHA256 as well if
+ * it is there. The key is the password (short-term) or MD5(user:realm:password) (long-term).
+ * Compares in constant time.
+ * Return: OK; DROP_INTEGRITY when MESSAGE-INTEGRITY is missing or either is wrong; ERR_CRYPTO. */
 MUST_USE enum err stun_check_integrity(const struct stun_message *m, const void *key,
 				       size_t key_len);
-/* Checks MESSAGE-INTEGRITY-SHA256 (RFC 8489 s. 14.6), which must be there; 16 to 32 bytes of it. */
+/* Checks MESSAGE-INTEGRITY-SHA256 (RFC 8489 s. 14.6), which must be there; 16 to 32 bytes of it.
+ * Return: as above. */
 MUST_USE enum err stun_check_integrity_sha256(const struct stun_message *m, const void *key,
 					      size_t key_len);
 

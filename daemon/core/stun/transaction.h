@@ -1,11 +1,11 @@
 /*
  * When to send a request again (RFC 8489 s. 6.2.1), as a value that knows no socket and no clock.
  *
- * A request is sent when the transaction starts and again after RTO, 2 RTO, 4 RTO, ... until it was
- * sent Rc times; then an answer is waited for during Rm x RTO. With RTO 500 ms, Rc 7 and Rm 16 it is
- * sent at 0, 500, 1500, 3500, 7500, 15500 and 31500 ms and fails at 39500 ms.
+ * A request is sent when the transaction starts and again after RTO, 2 RTO, 4 RTO, ... until it
+ * was sent Rc times; then an answer is waited for during Rm x RTO. With RTO 500 ms, Rc 7 and Rm 16
+ * it is sent at 0, 500, 1500, 3500, 7500, 15500 and 31500 ms and fails at 39500 ms.
  *
- * The owner keeps the bytes of the request, or builds them again; the transaction id stays the same.
+ * The owner keeps the bytes of the request, or builds them again with the same transaction id.
  * A deadline that is served late moves the following ones: there is no burst after a suspend.
  */
 #ifndef ICETUN_STUN_TRANSACTION_H
@@ -56,8 +56,8 @@ enum stun_transaction_step stun_transaction_on_deadline(struct stun_transaction 
 /* True when @txid is the id of this active transaction. */
 bool stun_transaction_matches(const struct stun_transaction *t,
 			      const uint8_t txid[static STUN_TXID_BYTES]);
-/* The round trip, when an answer arrived at @now_us. Return: false when the request was sent more than
- * once, since then it is not known which of them was answered (Karn). */
+/* The round trip, when an answer arrived at @now_us. Return: false when the request was sent more
+ * than once, since then it is not known which of them was answered (Karn). */
 bool stun_transaction_rtt(const struct stun_transaction *t, uint64_t now_us, uint64_t *ret_rtt_us);
 
 #endif

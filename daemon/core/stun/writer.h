@@ -9,14 +9,14 @@
  *	stun_write_flag(&w, STUN_USE_CANDIDATE);
  *	err = stun_write_finish(&w, password, strlen(password), true, &len);
  *
- * Attributes leave in the order of the calls. Errors are sticky: a value out of the bounds of its row
- * in attribute.h, a call that does not fit the attribute's codec, or a full buffer make `finish` fail;
- * nothing in between needs to be checked. Padding is written as zeros, so nothing of an older
+ * Attributes leave in the order of the calls. Errors are sticky: a value out of the bounds of its
+ * row in attribute.h, a call that does not fit the attribute's codec, or a full buffer make finish
+ * fail; nothing in between needs to be checked. Padding is written as zeros, so nothing of an older
  * datagram leaks out of a reused buffer.
  *
  * Size: a message must fit the path without fragmentation: where the path MTU is not known, at most
- * STUN_SAFE_BYTES, which is 576 less the IPv4 and UDP headers (RFC 8489 s. 6.1). Give `begin` a buffer
- * of that size and the rule keeps itself.
+ * STUN_SAFE_BYTES, which is 576 less the IPv4 and UDP headers (RFC 8489 s. 6.1). Give `begin` a
+ * buffer of that size and the rule keeps itself.
  */
 #ifndef ICETUN_STUN_WRITER_H
 #define ICETUN_STUN_WRITER_H
@@ -36,6 +36,7 @@
 struct stun_writer {
 	struct wr wr;
 	uint8_t txid[STUN_TXID_BYTES];
+	bool invalid; /* a call did not fit; wr.failed alone means no room */
 };
 
 /* Begins a message in @buf, which holds @cap bytes and outlives the writer. */
@@ -60,8 +61,9 @@ void stun_write_error(struct stun_writer *w, uint16_t code);
 void stun_write_unknown(struct stun_writer *w, const struct stun_types *types);
 
 /* Appends MESSAGE-INTEGRITY (HMAC-SHA1) if @key is not NULL, then FINGERPRINT if @fingerprint, and
- * sets the length. Return: OK, the message has *ret_len bytes; ERR_NO_SPACE when the buffer is too
- * small or a call before was wrong; ERR_CRYPTO. The buffer's content is unspecified after a failure. */
+ * sets the length. After a failure the buffer's content is unspecified.
+ * Return: OK, the message has *ret_len bytes; ERR_NO_SPACE when the buffer is too small;
+ * ERR_INVALID when a call before was wrong; ERR_CRYPTO. */
 MUST_USE enum err stun_write_finish(struct stun_writer *w, const void *key, size_t key_len,
 				    bool fingerprint, size_t *ret_len);
 /* The same with MESSAGE-INTEGRITY-SHA256 of 32 bytes: only for servers that ask for it
