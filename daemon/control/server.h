@@ -57,9 +57,10 @@ struct control_call;
 
 /* What the application does. Every pointer is set. @ctx: as in control_params. */
 struct control_ops {
-	/* @ret: zeroed. */
+	/* @ret: from control_status_init(). */
 	void (*status)(void *ctx, struct control_status *ret);
-	/* Peer number @index in any fixed order, from 0. @ret: zeroed. Return: false at the end. */
+	/* Peer number @index in any fixed order, from 0. @ret: from control_peer_init().
+	 * Return: false behind the last one. */
 	bool (*peer)(void *ctx, size_t index, struct control_peer *ret);
 	/* @token: as given, not checked. @name: a valid identifier. Both die with the call of this
 	 * function. Answer: control_reply_joined() or a problem. */

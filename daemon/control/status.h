@@ -9,7 +9,6 @@
  * happened and is left out of the JSON.
  *
  * Strings are NUL-terminated; empty means unknown or not applicable, and is left out as well.
- * A zeroed structure is a valid one.
  */
 #ifndef ICETUN_CONTROL_STATUS_H
 #define ICETUN_CONTROL_STATUS_H
@@ -208,5 +207,9 @@ struct control_peer {
 	char last_error[CONTROL_TEXT_BYTES]; /* a sentence */
 	uint64_t last_error_ms;		     /* ago, or CONTROL_NEVER */
 };
+
+/* All zero, and every age at CONTROL_NEVER: what the server hands to the application to fill in. */
+void control_status_init(struct control_status *ret);
+void control_peer_init(struct control_peer *ret);
 
 #endif
