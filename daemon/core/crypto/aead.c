@@ -3,15 +3,14 @@
 #include <limits.h>
 #include <openssl/evp.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NONCE_BYTES 12
 
 struct aead {
 	enum aead_cipher cipher;
-	EVP_CIPHER_CTX *seal;
-	EVP_CIPHER_CTX *open;
-	uint8_t key[AEAD_KEY_BYTES]; /* ChaCha20-Poly1305 only */
+	EVP_CIPHER_CTX *ctx;
 };
 
 static void nonce_le(uint64_t counter, uint8_t ret[static NONCE_BYTES])
@@ -67,28 +66,31 @@ enum err aead_chacha_open(const uint8_t key[static AEAD_KEY_BYTES], uint64_t cou
 	return OK;
 }
 
+static const EVP_CIPHER *evp_cipher(enum aead_cipher cipher)
+{
+	switch (cipher) {
+	case AEAD_AES_256_GCM:
+		return EVP_aes_256_gcm();
+	case AEAD_CHACHA20_POLY1305:
+		return EVP_chacha20_poly1305();
+	}
+	return NULL;
+}
+
 enum err aead_create(struct aead **ret, enum aead_cipher cipher,
 		     const uint8_t key[static AEAD_KEY_BYTES])
 {
+	const EVP_CIPHER *evp = evp_cipher(cipher);
 	struct aead *a;
 
-	if (cipher != AEAD_AES_256_GCM && cipher != AEAD_CHACHA20_POLY1305)
+	if (!evp)
 		return ERR_INVALID;
-	a = sodium_malloc(sizeof(*a));
+	a = calloc(1, sizeof(*a));
 	if (!a)
 		return ERR_NO_MEMORY;
-	memset(a, 0, sizeof(*a));
 	a->cipher = cipher;
-	if (cipher == AEAD_CHACHA20_POLY1305) {
-		memcpy(a->key, key, sizeof(a->key));
-		*ret = a;
-		return OK;
-	}
-	a->seal = EVP_CIPHER_CTX_new();
-	a->open = EVP_CIPHER_CTX_new();
-	if (!a->seal || !a->open ||
-	    EVP_EncryptInit_ex(a->seal, EVP_aes_256_gcm(), NULL, key, NULL) != 1 ||
-	    EVP_DecryptInit_ex(a->open, EVP_aes_256_gcm(), NULL, key, NULL) != 1) {
+	a->ctx = EVP_CIPHER_CTX_new();
+	if (!a->ctx || EVP_CipherInit_ex(a->ctx, evp, NULL, key, NULL, 1) != 1) {
 		aead_destroy(a);
 		return ERR_CRYPTO;
 	}
@@ -100,29 +102,43 @@ void aead_destroy(struct aead *a)
 {
 	if (!a)
 		return;
-	EVP_CIPHER_CTX_free(a->seal);
-	EVP_CIPHER_CTX_free(a->open);
-	sodium_free(a);
+	EVP_CIPHER_CTX_free(a->ctx);
+	free(a);
+}
+
+/* Sets the nonce and the direction; the key stays. */
+static bool begin(struct aead *a, uint64_t counter, bool sealing)
+{
+	uint8_t nonce[NONCE_BYTES];
+
+	switch (a->cipher) {
+	case AEAD_AES_256_GCM:
+		nonce_be(counter, nonce);
+		break;
+	case AEAD_CHACHA20_POLY1305:
+		nonce_le(counter, nonce);
+		break;
+	}
+	return EVP_CipherInit_ex(a->ctx, NULL, NULL, NULL, nonce, sealing) == 1;
+}
+
+static bool update(struct aead *a, const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len,
+		   uint8_t *out)
+{
+	int n;
+
+	return (ad_len == 0 || EVP_CipherUpdate(a->ctx, NULL, &n, ad, (int)ad_len) == 1) &&
+	       (len == 0 || EVP_CipherUpdate(a->ctx, out, &n, in, (int)len) == 1) &&
+	       EVP_CipherFinal_ex(a->ctx, out + len, &n) == 1;
 }
 
 enum err aead_seal(struct aead *a, uint64_t counter, const uint8_t *ad, size_t ad_len,
 		   const uint8_t *in, size_t len, uint8_t *out)
 {
-	uint8_t nonce[NONCE_BYTES];
-	int n;
-
-	if (a->cipher == AEAD_CHACHA20_POLY1305) {
-		aead_chacha_seal(a->key, counter, ad, ad_len, in, len, out);
-		return OK;
-	}
-	if (len > INT_MAX || ad_len > INT_MAX)
+	if (len > INT_MAX - AEAD_TAG_BYTES || ad_len > INT_MAX)
 		return ERR_CRYPTO;
-	nonce_be(counter, nonce);
-	if (EVP_EncryptInit_ex(a->seal, NULL, NULL, NULL, nonce) != 1 ||
-	    (ad_len && EVP_EncryptUpdate(a->seal, NULL, &n, ad, (int)ad_len) != 1) ||
-	    (len && EVP_EncryptUpdate(a->seal, out, &n, in, (int)len) != 1) ||
-	    EVP_EncryptFinal_ex(a->seal, out + len, &n) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(a->seal, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, out + len) != 1)
+	if (!begin(a, counter, true) || !update(a, ad, ad_len, in, len, out) ||
+	    EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, out + len) != 1)
 		return ERR_CRYPTO;
 	return OK;
 }
@@ -130,23 +146,22 @@ enum err aead_seal(struct aead *a, uint64_t counter, const uint8_t *ad, size_t a
 enum err aead_open(struct aead *a, uint64_t counter, const uint8_t *ad, size_t ad_len,
 		   const uint8_t *in, size_t len, uint8_t *out)
 {
-	uint8_t nonce[NONCE_BYTES];
 	uint8_t tag[AEAD_TAG_BYTES];
 	size_t text_len;
-	int n;
 
-	if (len < AEAD_TAG_BYTES || len > INT_MAX || ad_len > INT_MAX)
+	if (len < AEAD_TAG_BYTES)
 		return DROP_TRUNCATED;
-	if (a->cipher == AEAD_CHACHA20_POLY1305)
-		return aead_chacha_open(a->key, counter, ad, ad_len, in, len, out);
+	if (len > INT_MAX || ad_len > INT_MAX)
+		return DROP_TOO_LONG;
 	text_len = len - AEAD_TAG_BYTES;
 	memcpy(tag, in + text_len, sizeof(tag));
-	nonce_be(counter, nonce);
-	if (EVP_DecryptInit_ex(a->open, NULL, NULL, NULL, nonce) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(a->open, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) != 1 ||
-	    (ad_len && EVP_DecryptUpdate(a->open, NULL, &n, ad, (int)ad_len) != 1) ||
-	    (text_len && EVP_DecryptUpdate(a->open, out, &n, in, (int)text_len) != 1) ||
-	    EVP_DecryptFinal_ex(a->open, out + text_len, &n) != 1)
+	if (!begin(a, counter, false) ||
+	    EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) != 1 ||
+	    !update(a, ad, ad_len, in, text_len, out)) {
+		/* libcrypto writes the text before it has looked at the tag. */
+		if (text_len)
+			sodium_memzero(out, text_len);
 		return DROP_DECRYPT;
+	}
 	return OK;
 }

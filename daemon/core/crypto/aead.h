@@ -1,11 +1,17 @@
 /*
  * Authenticated encryption.
  *
- * `aead_chacha_*` is the one-shot form that Noise handshakes use. `struct aead` is a key prepared
- * for many packets: AES-256-GCM from libcrypto or ChaCha20-Poly1305 from libsodium, behind one
- * interface. It may be used by one thread at a time. The nonce of both is 12 bytes: four zero bytes
- * and the 64-bit counter, big-endian for AES-GCM (Noise s. 12.4), little-endian for ChaChaPoly
- * (s. 12.3). The caller must never seal twice with one counter.
+ * `aead_chacha_*` is the one-shot form that Noise handshakes use, from libsodium. `struct aead` is a
+ * key prepared for many packets, from libcrypto, which has both ciphers in assembly for the machines
+ * that need the one or the other. It may be used by one thread at a time. The nonce of both is 12
+ * bytes: four zero bytes and the 64-bit counter, big-endian for AES-GCM (Noise s. 12.4),
+ * little-endian for ChaChaPoly (s. 12.3). The caller must never seal twice with one counter.
+ *
+ * A prepared key lives in ordinary memory and is wiped when it is destroyed. A guarded, locked page
+ * for each (core/crypto/secret.h) would cost 8 KiB and four mappings a key, and a process may have
+ * 65,530 mappings: at 16,375 keys everything that maps memory would fail. What has to be kept for
+ * long, the static keys, is in secret memory; these keys serve minutes, and the process may not be
+ * dumped.
  */
 #ifndef ICETUN_CRYPTO_AEAD_H
 #define ICETUN_CRYPTO_AEAD_H
@@ -47,11 +53,11 @@ MUST_USE enum err aead_create(struct aead **ret, enum aead_cipher cipher,
 void aead_destroy(struct aead *a);
 
 /* Seals @len bytes of @in with @ad_len bytes of associated data into @len + AEAD_TAG_BYTES bytes at
- * @out, which is @in or does not overlap it. Return: OK, ERR_CRYPTO. */
+ * @out, which is @in or does not overlap it. Return: OK; ERR_CRYPTO, also for more than INT_MAX bytes. */
 MUST_USE enum err aead_seal(struct aead *a, uint64_t counter, const uint8_t *ad, size_t ad_len,
 			    const uint8_t *in, size_t len, uint8_t *out);
 /* The reverse; @len counts the tag. Return: OK; DROP_TRUNCATED when shorter than a tag;
- * DROP_DECRYPT, then @out holds nothing that may be used. */
+ * DROP_TOO_LONG above INT_MAX; DROP_DECRYPT, then @out is wiped. */
 MUST_USE enum err aead_open(struct aead *a, uint64_t counter, const uint8_t *ad, size_t ad_len,
 			    const uint8_t *in, size_t len, uint8_t *out);
 
