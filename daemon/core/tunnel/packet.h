@@ -46,13 +46,13 @@ struct tunnel_header {
 
 /*
  * Reads the header of a whole datagram of @len bytes. Says nothing about who sent it.
- * Return: OK; DROP_TRUNCATED when too short for header and tag; DROP_UNKNOWN_TYPE when the first byte
- * is not TUNNEL_TYPE_DATA; DROP_MALFORMED when a reserved byte is not zero. *ret only with OK.
+ * Return: OK; DROP_UNKNOWN_TYPE when the first byte is not TUNNEL_TYPE_DATA; DROP_TRUNCATED when too
+ * short for header and tag; DROP_MALFORMED when a reserved byte is not zero. *ret only with OK.
  */
 MUST_USE enum err tunnel_header_read(const uint8_t *buf, size_t len, struct tunnel_header *ret);
 
-/* Writes TUNNEL_HEADER_BYTES bytes. @number: below 2^56. */
-void tunnel_header_write(uint8_t ret[static TUNNEL_HEADER_BYTES], uint32_t receiver_index,
-			 uint8_t lane, uint64_t number);
+/* Writes TUNNEL_HEADER_BYTES bytes. @number: below 2^56. Return: the counter, as written. */
+uint64_t tunnel_header_write(uint8_t ret[static TUNNEL_HEADER_BYTES], uint32_t receiver_index,
+			     uint8_t lane, uint64_t number);
 
 #endif
