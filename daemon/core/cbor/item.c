@@ -139,6 +139,13 @@ static size_t item_bytes(const struct item *item)
 	return head_bytes(item->number);
 }
 
+/* libcbor up to 0.8 refuses the tags 6 to 20 in their one-byte form, among them the 18 of
+ * COSE_Sign1: they are read here. */
+static bool next_is_short_tag(const struct item_rd *r)
+{
+	return r->r.p[0] >= 0xc6 && r->r.p[0] <= 0xd4;
+}
+
 /* Decodes one item head (with the data of a string). KIND_NONE fails the reader. */
 static struct item next(struct item_rd *r)
 {
@@ -150,6 +157,8 @@ static struct item next(struct item_rd *r)
 		item_rd_fail(r);
 		return item;
 	}
+	if (next_is_short_tag(r))
+		return (struct item){.kind = KIND_TAG, .number = rd_u8(&r->r) & 0x1f};
 	result = cbor_stream_decode(r->r.p, rd_left(&r->r), &c, &item);
 	if (result.status != CBOR_DECODER_FINISHED || item.kind == KIND_NONE ||
 	    result.read != item_bytes(&item)) {
@@ -293,7 +302,7 @@ bool item_map_next(struct item_rd *r, struct item_map *map, uint64_t *ret_key)
 
 void item_rd_skip(struct item_rd *r)
 {
-	uint64_t left[ITEM_SKIP_DEPTH] = {1};
+	uint64_t left[ITEM_SKIP_DEPTH + 1] = {1};
 	size_t depth = 0;
 
 	while (item_rd_ok(r)) {
@@ -308,7 +317,7 @@ void item_rd_skip(struct item_rd *r)
 		item = next(r);
 		if (item.kind != KIND_ARRAY && item.kind != KIND_MAP && item.kind != KIND_TAG)
 			continue;
-		if (++depth == ITEM_SKIP_DEPTH || item.number > UINT64_MAX / 2) {
+		if (++depth > ITEM_SKIP_DEPTH || item.number > UINT64_MAX / 2) {
 			item_rd_fail(r);
 			return;
 		}
