@@ -26,6 +26,7 @@
 	X(DROP_MALFORMED, "malformed", "the message is not well formed")                           \
 	X(DROP_TOO_LONG, "too_long", "the message is longer than allowed")                         \
 	X(DROP_UNKNOWN_TYPE, "unknown_type", "the kind of message is not known")                   \
+	X(DROP_VERSION, "version", "the message is of another version of the protocol")            \
 	X(DROP_FINGERPRINT, "fingerprint", "the STUN fingerprint is wrong or missing")             \
 	X(DROP_INTEGRITY, "integrity", "the STUN message integrity is wrong or missing")           \
 	X(DROP_UNKNOWN_USER, "unknown_user", "no ICE session has this username")                   \
