@@ -164,6 +164,28 @@ static void any_change_is_noticed(void **state)
 	}
 }
 
+/* libcrypto writes the text before it has looked at the tag: none of it may be left. */
+static void refused_text_is_wiped(void **state)
+{
+	static const uint8_t zero[20];
+	uint8_t key[AEAD_KEY_BYTES] = {7}, sealed[36], back[20];
+
+	(void)state;
+	for (size_t c = 0; c < ARRAY_SIZE(ciphers); c++) {
+		struct aead *a = make(ciphers[c], key);
+
+		assert_int_equal(aead_seal(a, 9, NULL, 0, (const uint8_t *)"01234567890123456789",
+					   20, sealed),
+				 OK);
+		sealed[35] ^= 1;
+		memset(back, 'x', sizeof(back));
+		assert_int_equal(aead_open(a, 9, NULL, 0, sealed, sizeof(sealed), back),
+				 DROP_DECRYPT);
+		assert_memory_equal(back, zero, sizeof(zero));
+		aead_destroy(a);
+	}
+}
+
 static void short_input_of_the_one_shot_form(void **state)
 {
 	uint8_t key[AEAD_KEY_BYTES] = {0}, in[AEAD_TAG_BYTES] = {0}, out[1];
@@ -198,6 +220,7 @@ int main(void)
 		cmocka_unit_test(rfc8439_chacha20_poly1305),
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(any_change_is_noticed),
+		cmocka_unit_test(refused_text_is_wiped),
 		cmocka_unit_test(short_input_of_the_one_shot_form),
 		cmocka_unit_test(names_and_unknown_ciphers),
 	};

@@ -5,13 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/core/crypto/aead.h"
 #include "daemon/core/crypto/dh.h"
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/noise/handshake.h"
+#include "tests/support/hex.h"
 
 #define FIELD_MAX_BYTES 1024
 
@@ -20,27 +20,19 @@ struct field {
 	size_t len;
 };
 
-static void hex_to_field(const char *hex, struct field *ret)
+static void hex_to_field(const char *text, struct field *ret)
 {
-	size_t len = strlen(hex) / 2;
-
-	assert_true(len <= sizeof(ret->bytes));
-	for (size_t i = 0; i < len; i++) {
-		unsigned int byte;
-
-		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-		ret->bytes[i] = (uint8_t)byte;
-	}
-	ret->len = len;
+	assert_true(strlen(text) / 2 <= sizeof(ret->bytes));
+	ret->len = hex(text, ret->bytes);
 }
 
 static struct field get(const json_t *object, const char *key)
 {
-	const char *hex = json_string_value(json_object_get(object, key));
+	const char *text = json_string_value(json_object_get(object, key));
 	struct field f;
 
-	assert_non_null(hex);
-	hex_to_field(hex, &f);
+	assert_non_null(text);
+	hex_to_field(text, &f);
 	return f;
 }
 
