@@ -78,6 +78,9 @@ bool ice_is_usable_address(const struct netaddr *a);
  * (RFC 8445 s. 6.1.2.2). */
 bool ice_can_pair(const struct netaddr *base, const struct netaddr *remote);
 
+/* Same address and port whatever the scope: what comes from signalling has none. */
+bool ice_same_address(const struct netaddr *a, const struct netaddr *b);
+
 /*
  * Foundations (RFC 8445 s. 5.1.1.3): equal for candidates of one type, base address, transport and
  * server. They are small numbers given out in order, so they tell nothing about the addresses. The

@@ -1,0 +1,342 @@
+#include "daemon/core/ice/checklist.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/ice/hash.h"
+
+enum err ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling)
+{
+	*l = (struct ice_checklist){.controlling = controlling, .max_pairs = max_pairs};
+	l->pairs = calloc(max_pairs, sizeof(struct ice_pair));
+	l->triggered = calloc(max_pairs, sizeof(uint16_t));
+	if (!l->pairs || !l->triggered) {
+		ice_checklist_fini(l);
+		return ERR_NO_MEMORY;
+	}
+	return OK;
+}
+
+void ice_checklist_fini(struct ice_checklist *l)
+{
+	free(l->pairs);
+	free(l->triggered);
+	l->pairs = NULL;
+	l->triggered = NULL;
+}
+
+/* Collisions only make two foundations share their order. */
+static uint64_t hash_foundation(uint64_t h, const char *text)
+{
+	return ice_hash(h, text, strnlen(text, ICE_FOUNDATION_MAX_BYTES));
+}
+
+static uint64_t pair_priority(const struct ice_checklist *l, uint32_t local, uint32_t remote)
+{
+	return l->controlling ? ice_pair_priority(local, remote) : ice_pair_priority(remote, local);
+}
+
+static void compute_priority(const struct ice_checklist *l, struct ice_pair *p)
+{
+	uint32_t remote = l->remotes[p->remote].priority;
+
+	p->priority = pair_priority(l, p->local_priority, remote);
+	p->valid_priority = pair_priority(l, p->valid_local_priority, remote);
+}
+
+static void compute_priorities(struct ice_checklist *l)
+{
+	for (size_t i = 0; i < l->pair_count; i++)
+		compute_priority(l, &l->pairs[i]);
+}
+
+struct ice_remote *ice_checklist_find_remote(struct ice_checklist *l, const struct netaddr *addr)
+{
+	for (size_t i = 0; i < l->remote_count; i++) {
+		if (ice_same_address(&l->remotes[i].addr, addr))
+			return &l->remotes[i];
+	}
+	return NULL;
+}
+
+enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
+				  size_t *ret_index)
+{
+	struct ice_remote *r = ice_checklist_find_remote(l, &c->addr);
+	struct ice_remote signalled = {
+		.addr = c->addr,
+		.priority = c->priority > ICE_PRIORITY_MAX ? ICE_PRIORITY_MAX : c->priority,
+		.type = c->type,
+		.foundation = hash_foundation(ICE_HASH_SEED, c->foundation),
+	};
+
+	if (!r) {
+		if (l->remote_count == ICE_MAX_REMOTES)
+			return ERR_LIMIT;
+		r = &l->remotes[l->remote_count++];
+		*r = signalled;
+	} else if (r->type == ICE_CANDIDATE_PRFLX || r->priority < signalled.priority) {
+		*r = signalled;
+		compute_priorities(l);
+	}
+	*ret_index = (size_t)(r - l->remotes);
+	return OK;
+}
+
+enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct netaddr *from,
+				 uint32_t priority, size_t *ret_index)
+{
+	if (l->remote_count == ICE_MAX_REMOTES)
+		return DROP_LIMIT;
+	l->remotes[l->remote_count] = (struct ice_remote){
+		.addr = *from,
+		.priority = priority > ICE_PRIORITY_MAX ? ICE_PRIORITY_MAX : priority,
+		.type = ICE_CANDIDATE_PRFLX,
+		.foundation = ++l->prflx_count, /* no hash of a text is that small */
+	};
+	*ret_index = l->remote_count++;
+	return OK;
+}
+
+size_t ice_checklist_find(const struct ice_checklist *l, uint16_t socket, const struct netaddr *to)
+{
+	for (size_t i = 0; i < l->pair_count; i++) {
+		if (l->pairs[i].socket == socket && ice_same_address(&l->pairs[i].to, to))
+			return i;
+	}
+	return ICE_NO_PAIR;
+}
+
+/* Not begun and not asked for: such a pair may be given up for a better one. */
+static bool is_idle(const struct ice_pair *p)
+{
+	return (p->state == ICE_PAIR_FROZEN || p->state == ICE_PAIR_WAITING) && !p->queued &&
+	       !p->valid && !stun_transaction_is_active(&p->cancelled.txn);
+}
+
+/* Return: where a pair of @priority may go: a new place, or that of the worst idle pair below it. */
+static size_t make_room(struct ice_checklist *l, uint64_t priority)
+{
+	size_t worst = ICE_NO_PAIR;
+
+	if (l->pair_count < l->max_pairs) {
+		l->state_count[ICE_PAIR_FROZEN]++;
+		return l->pair_count++;
+	}
+	for (size_t i = 0; i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+
+		if (is_idle(p) && p->priority < priority &&
+		    (worst == ICE_NO_PAIR || p->priority < l->pairs[worst].priority))
+			worst = i;
+	}
+	if (worst != ICE_NO_PAIR)
+		ice_checklist_set_state(l, &l->pairs[worst], ICE_PAIR_FROZEN);
+	return worst;
+}
+
+size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *local,
+			  uint32_t prflx_priority, size_t remote_index)
+{
+	const struct ice_remote *remote = &l->remotes[remote_index];
+	struct ice_pair new = {
+		.socket = local->socket,
+		.remote = (uint16_t)remote_index,
+		.local_type = local->type,
+		.to = remote->addr,
+		.local_priority = local->priority,
+		.prflx_priority = prflx_priority,
+		.foundation = hash_foundation(remote->foundation, local->foundation),
+	};
+	size_t at;
+
+	if (!ice_can_pair(&local->base, &remote->addr))
+		return ICE_NO_PAIR;
+	new.to.scope_id = netaddr_is_link_local(&remote->addr) ? local->base.scope_id : 0;
+	compute_priority(l, &new);
+	at = ice_checklist_find(l, local->socket, &remote->addr);
+	if (at != ICE_NO_PAIR) {
+		struct ice_pair *p = &l->pairs[at];
+
+		if (is_idle(p) && p->priority < new.priority) {
+			p->local_type = new.local_type;
+			p->local_priority = new.local_priority;
+			p->priority = new.priority;
+			p->foundation = new.foundation;
+		}
+		return at;
+	}
+	at = make_room(l, new.priority);
+	if (at != ICE_NO_PAIR)
+		l->pairs[at] = new;
+	return at;
+}
+
+void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p, enum ice_pair_state state)
+{
+	l->state_count[p->state]--;
+	l->state_count[state]++;
+	p->state = state;
+}
+
+static bool foundation_is_busy(const struct ice_checklist *l, uint64_t foundation)
+{
+	for (size_t i = 0; i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+
+		if (p->foundation == foundation &&
+		    (p->state == ICE_PAIR_WAITING || p->state == ICE_PAIR_IN_PROGRESS))
+			return true;
+	}
+	return false;
+}
+
+/* Return: the best pair in @state; with @free_only one whose foundation is not busy. */
+static size_t best_in_state(const struct ice_checklist *l, enum ice_pair_state state,
+			    bool free_only)
+{
+	size_t best = ICE_NO_PAIR;
+
+	if (l->state_count[state] == 0)
+		return ICE_NO_PAIR;
+	for (size_t i = 0; i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+
+		if (p->state != state || p->queued)
+			continue;
+		if (best != ICE_NO_PAIR && p->priority <= l->pairs[best].priority)
+			continue;
+		if (free_only && foundation_is_busy(l, p->foundation))
+			continue;
+		best = i;
+	}
+	return best;
+}
+
+/* True when nothing of the foundation of @l->pairs[@index] is busy and no frozen one is better. */
+static bool is_first_of_foundation(const struct ice_checklist *l, size_t index)
+{
+	const struct ice_pair *first = &l->pairs[index];
+
+	for (size_t i = 0; i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+
+		if (i == index || p->foundation != first->foundation)
+			continue;
+		if (p->state == ICE_PAIR_WAITING || p->state == ICE_PAIR_IN_PROGRESS)
+			return false;
+		if (p->state == ICE_PAIR_FROZEN && p->priority > first->priority)
+			return false;
+	}
+	return true;
+}
+
+void ice_checklist_thaw(struct ice_checklist *l)
+{
+	for (size_t i = 0; i < l->pair_count; i++) {
+		if (l->pairs[i].state == ICE_PAIR_FROZEN && is_first_of_foundation(l, i))
+			ice_checklist_set_state(l, &l->pairs[i], ICE_PAIR_WAITING);
+	}
+}
+
+void ice_checklist_thaw_foundation(struct ice_checklist *l, uint64_t foundation)
+{
+	for (size_t i = 0; i < l->pair_count; i++) {
+		struct ice_pair *p = &l->pairs[i];
+
+		if (p->state == ICE_PAIR_FROZEN && p->foundation == foundation)
+			ice_checklist_set_state(l, p, ICE_PAIR_WAITING);
+	}
+}
+
+void ice_checklist_trigger(struct ice_checklist *l, size_t index)
+{
+	struct ice_pair *p = &l->pairs[index];
+
+	if (p->queued)
+		return;
+	p->queued = true;
+	l->triggered[(l->triggered_head + l->triggered_count++) % l->max_pairs] = (uint16_t)index;
+}
+
+size_t ice_checklist_pop_triggered(struct ice_checklist *l)
+{
+	size_t index;
+
+	if (l->triggered_count == 0)
+		return ICE_NO_PAIR;
+	index = l->triggered[l->triggered_head];
+	l->triggered_head = (l->triggered_head + 1) % l->max_pairs;
+	l->triggered_count--;
+	l->pairs[index].queued = false;
+	return index;
+}
+
+void ice_checklist_clear_triggered(struct ice_checklist *l)
+{
+	while (ice_checklist_pop_triggered(l) != ICE_NO_PAIR)
+		;
+}
+
+size_t ice_checklist_next(struct ice_checklist *l)
+{
+	size_t i = best_in_state(l, ICE_PAIR_WAITING, false);
+
+	return i != ICE_NO_PAIR ? i : best_in_state(l, ICE_PAIR_FROZEN, true);
+}
+
+bool ice_checklist_has_next(const struct ice_checklist *l)
+{
+	return l->triggered_count != 0 ||
+	       best_in_state(l, ICE_PAIR_WAITING, false) != ICE_NO_PAIR ||
+	       best_in_state(l, ICE_PAIR_FROZEN, true) != ICE_NO_PAIR;
+}
+
+size_t ice_checklist_pending(const struct ice_checklist *l)
+{
+	return l->state_count[ICE_PAIR_WAITING] + l->state_count[ICE_PAIR_IN_PROGRESS];
+}
+
+void ice_checklist_set_controlling(struct ice_checklist *l, bool controlling)
+{
+	l->controlling = controlling;
+	compute_priorities(l);
+}
+
+void ice_checklist_set_valid(struct ice_checklist *l, struct ice_pair *p, uint64_t now_us,
+			     const struct netaddr *mapped, enum ice_candidate_type type,
+			     uint32_t priority)
+{
+	if (!p->valid)
+		p->valid_since_us = now_us;
+	p->valid = true;
+	p->unreachable = false;
+	p->mapped = *mapped;
+	p->local_type = type;
+	p->valid_local_priority = priority;
+	compute_priority(l, p);
+}
+
+void ice_checklist_set_invalid(struct ice_pair *p)
+{
+	p->valid = false;
+	p->nominated = false;
+	p->use_candidate = false;
+}
+
+size_t ice_checklist_best(const struct ice_checklist *l)
+{
+	size_t best = ICE_NO_PAIR;
+
+	for (size_t i = 0; i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+		const struct ice_pair *b = best == ICE_NO_PAIR ? NULL : &l->pairs[best];
+
+		if (!p->valid)
+			continue;
+		if (!b || (p->nominated && !b->nominated) ||
+		    (p->nominated == b->nominated && p->valid_priority > b->valid_priority))
+			best = i;
+	}
+	return best;
+}

@@ -1,0 +1,133 @@
+/*
+ * The checklist of one generation: remote candidates, pairs, and which of them to check next
+ * (RFC 8445 s. 6.1.2, 6.1.4).
+ *
+ * It is bookkeeping without time and without messages: forming and pruning pairs, freezing by
+ * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by their
+ * index, which never changes while they live; when the list is full a pair that was not begun gives
+ * way to a better one.
+ *
+ * A pair is (socket, remote address): packets to a remote address leave a socket from its base,
+ * whichever local candidate they are meant for, so replacing reflexive candidates by their bases
+ * (s. 6.1.2.4) is in the key. A relayed candidate will be one more part of that key.
+ */
+#ifndef ICETUN_ICE_CHECKLIST_H
+#define ICETUN_ICE_CHECKLIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/base/err.h"
+#include "daemon/core/ice/candidate.h"
+#include "daemon/core/ice/engine.h"
+#include "daemon/core/ice/request.h"
+
+#define ICE_NO_PAIR SIZE_MAX
+/* Signalled ones, and as many that we only learnt of by their checks. */
+#define ICE_MAX_REMOTES (2 * ICE_MAX_CANDIDATES)
+
+/* A remote candidate, without what only signalling needs. */
+struct ice_remote {
+	struct netaddr addr;
+	uint32_t priority;
+	enum ice_candidate_type type;
+	uint64_t foundation; /* a hash of the text */
+};
+
+struct ice_pair {
+	uint16_t socket;
+	uint16_t remote;	   /* index in remotes */
+	enum ice_pair_state state; /* written only by ice_checklist_set_state() */
+	enum ice_candidate_type local_type;
+	struct netaddr to; /* the remote address, with the scope of our socket */
+	uint32_t local_priority;
+	uint32_t prflx_priority; /* PRIORITY of our checks (s. 7.1.1) */
+	uint64_t priority;
+	uint64_t foundation;
+	bool queued;	    /* in the queue of triggered checks */
+	bool use_candidate; /* the peer nominates it: applies when our check succeeds */
+	bool unreachable;   /* the system refused to send */
+	bool nominated;
+	/* Set by a success: the valid pair that the check produced (s. 7.2.5.3.2). */
+	bool valid;
+	struct netaddr mapped;
+	uint32_t valid_local_priority;
+	uint64_t valid_priority;
+	uint64_t valid_since_us;
+	uint64_t proof_us; /* last authenticated response */
+	uint64_t sent_us;  /* last request or keepalive */
+	uint64_t rtt_us;   /* 0 = not known */
+	/* The check, and the one before it whose answer still counts (s. 7.3.1.4). */
+	struct ice_request check, cancelled;
+};
+
+struct ice_checklist {
+	bool controlling;
+	struct ice_pair *pairs;
+	size_t pair_count, max_pairs;
+	size_t state_count[ICE_PAIR_FAILED + 1];
+	uint16_t *triggered; /* a ring of max_pairs indices */
+	size_t triggered_head, triggered_count;
+	struct ice_remote remotes[ICE_MAX_REMOTES];
+	size_t remote_count;
+	uint32_t prflx_count; /* names foundations of peer-reflexive candidates */
+};
+
+/* Return: OK, ERR_NO_MEMORY. */
+MUST_USE enum err ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling);
+void ice_checklist_fini(struct ice_checklist *l);
+
+/* Adds a signalled candidate. One that was known as peer-reflexive takes over the signalled
+ * properties, and its pairs stay as they are (RFC 8838 s. 11.4). Of two with one address the higher
+ * priority counts. Return: OK with its index; ERR_LIMIT. */
+MUST_USE enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
+					   size_t *ret_index);
+/* Adds the source of a check as peer-reflexive (s. 7.3.1.3). Return: OK, DROP_LIMIT. */
+MUST_USE enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct netaddr *from,
+					  uint32_t priority, size_t *ret_index);
+/* Return: the candidate with this address (any scope), or NULL. */
+struct ice_remote *ice_checklist_find_remote(struct ice_checklist *l, const struct netaddr *addr);
+
+/* Pairs @local with remote @remote_index. An existing pair of the same base keeps the higher
+ * priority. @prflx_priority: PRIORITY for checks from this socket.
+ * Return: the pair's index; ICE_NO_PAIR when they cannot be paired or the list is full of better ones. */
+size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *local,
+			  uint32_t prflx_priority, size_t remote_index);
+/* Return: the index of the pair, or ICE_NO_PAIR. */
+size_t ice_checklist_find(const struct ice_checklist *l, uint16_t socket, const struct netaddr *to);
+
+/* The one place that changes a pair's state. */
+void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,
+			     enum ice_pair_state state);
+/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting or in progress, the
+ * best frozen pair begins to wait. */
+void ice_checklist_thaw(struct ice_checklist *l);
+/* After a success (s. 7.2.5.3.3): all frozen pairs of @foundation begin to wait. */
+void ice_checklist_thaw_foundation(struct ice_checklist *l, uint64_t foundation);
+
+/* Puts a pair at the end of the queue of triggered checks, once. */
+void ice_checklist_trigger(struct ice_checklist *l, size_t index);
+/* Return: the first of that queue, taken out; ICE_NO_PAIR when empty. */
+size_t ice_checklist_pop_triggered(struct ice_checklist *l);
+void ice_checklist_clear_triggered(struct ice_checklist *l);
+/* Return: the pair to check next in the ordinary course: the best that waits, else the best frozen one
+ * whose foundation is free; ICE_NO_PAIR when there is none. */
+size_t ice_checklist_next(struct ice_checklist *l);
+/* True while ice_checklist_next() or a triggered check has something to begin. */
+bool ice_checklist_has_next(const struct ice_checklist *l);
+/* Checks that wait or are in progress: N of the RTO rule. */
+size_t ice_checklist_pending(const struct ice_checklist *l);
+
+/* Recomputes all pair priorities for our role. */
+void ice_checklist_set_controlling(struct ice_checklist *l, bool controlling);
+/* No packets may go over @p any more. */
+void ice_checklist_set_invalid(struct ice_pair *p);
+/* Marks @p valid: the check's response saw us at @mapped, which is a candidate of @type with @priority. */
+void ice_checklist_set_valid(struct ice_checklist *l, struct ice_pair *p, uint64_t now_us,
+			     const struct netaddr *mapped, enum ice_candidate_type type,
+			     uint32_t priority);
+/* Return: the best nominated valid pair, else the best valid one, else ICE_NO_PAIR. */
+size_t ice_checklist_best(const struct ice_checklist *l);
+
+#endif

@@ -1,0 +1,94 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/ice/agent.h"
+#include "daemon/core/ice/hash.h"
+#include "daemon/core/ice/private.h"
+
+/* Our fragments are random, so strangers cannot lengthen a chain. */
+static struct ice_generation **bucket_of(const struct ice_engine *e, const void *ufrag, size_t len)
+{
+	return &e->ufrags[ice_hash(ICE_HASH_SEED, ufrag, len) & e->ufrag_mask];
+}
+
+struct ice_generation *ice_generation_find(const struct ice_engine *e, const uint8_t *ufrag,
+					   size_t len)
+{
+	if (len != ICE_OUR_UFRAG_BYTES)
+		return NULL;
+	for (struct ice_generation *g = *bucket_of(e, ufrag, len); g; g = g->next_in_table) {
+		if (memcmp(g->ufrag, ufrag, len) == 0)
+			return g;
+	}
+	return NULL;
+}
+
+static void make_text(const struct random_source *random, char *ret, size_t len)
+{
+	static const char ice_chars[64] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	random_bytes(random, ret, len);
+	for (size_t i = 0; i < len; i++)
+		ret[i] = ice_chars[(uint8_t)ret[i] % 64];
+	ret[len] = '\0';
+}
+
+enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a, uint32_t number)
+{
+	struct ice_engine *e = a->engine;
+	struct ice_generation *g = calloc(1, sizeof(*g));
+	struct ice_generation **bucket;
+	enum err err;
+
+	if (!g)
+		return ERR_NO_MEMORY;
+	err = ice_checklist_init(&g->list, e->max_pairs, a->controlling);
+	if (err != OK) {
+		free(g);
+		return err;
+	}
+	g->agent = a;
+	g->number = number;
+	g->ta_us = e->ta_ms * US_PER_MS;
+	g->path = ICE_NO_PAIR;
+	g->nominating = ICE_NO_PAIR;
+	g->patience_us = DEADLINE_NONE;
+	g->nominate_us = DEADLINE_NONE;
+	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++) {
+		g->consent_requests[i].kind = ICE_REQUEST_CONSENT;
+		g->consent_requests[i].owner = g;
+	}
+	do {
+		make_text(&e->random, g->ufrag, ICE_OUR_UFRAG_BYTES);
+	} while (ice_generation_find(e, (const uint8_t *)g->ufrag, ICE_OUR_UFRAG_BYTES));
+	make_text(&e->random, g->pwd, ICE_OUR_PWD_BYTES);
+	bucket = bucket_of(e, g->ufrag, ICE_OUR_UFRAG_BYTES);
+	g->next_in_table = *bucket;
+	*bucket = g;
+	*ret = g;
+	return OK;
+}
+
+void ice_generation_destroy(struct ice_generation *g)
+{
+	struct ice_engine *e;
+
+	if (!g)
+		return;
+	e = g->agent->engine;
+	for (struct ice_generation **p = bucket_of(e, g->ufrag, ICE_OUR_UFRAG_BYTES); *p;
+	     p = &(*p)->next_in_table) {
+		if (*p == g) {
+			*p = g->next_in_table;
+			break;
+		}
+	}
+	for (size_t i = 0; i < g->list.pair_count; i++)
+		ice_check_stop(g, &g->list.pairs[i]);
+	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++)
+		ice_request_stop(&e->requests, &g->consent_requests[i]);
+	ice_checklist_fini(&g->list);
+	explicit_bzero(g, sizeof(*g));
+	free(g);
+}

@@ -1,0 +1,20 @@
+/* FNV-1a, for tables of names of our own making and for comparing names by one number. */
+#ifndef ICETUN_ICE_HASH_H
+#define ICETUN_ICE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ICE_HASH_SEED 14695981039346656037ULL
+
+/* Continues from @h, which is ICE_HASH_SEED at first. */
+static inline uint64_t ice_hash(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 1099511628211ULL;
+	return h;
+}
+
+#endif

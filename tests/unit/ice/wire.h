@@ -1,0 +1,258 @@
+/*
+ * Two engines joined by a wire in memory, with virtual time: datagrams take DELAY, and a test may look
+ * at, change or drop each of them. NATs and many hosts are the simulator's business (tests/sim).
+ */
+#ifndef ICETUN_TEST_ICE_WIRE_H
+#define ICETUN_TEST_ICE_WIRE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "daemon/core/crypto/random.h"
+#include "daemon/core/ice/engine.h"
+#include "daemon/core/stun/message.h"
+#include "daemon/core/stun/writer.h"
+
+#define WIRE_HOSTS   2
+#define WIRE_SOCKETS 4
+#define WIRE_SLOTS   512
+
+struct wire_datagram {
+	bool used;
+	uint64_t at_us;
+	uint64_t serial;
+	struct netaddr from, to;
+	size_t len;
+	uint8_t buf[ICE_TRANSMIT_MAX_BYTES];
+};
+
+struct wire_host {
+	struct random_seeded seed;
+	struct ice_engine *engine;
+	struct ice_agent *agent;
+	struct netaddr addr[WIRE_SOCKETS];   /* by socket number */
+	size_t states[ICE_AGENT_FAILED + 1]; /* events seen */
+	size_t path_events, gathered_events, candidate_events, changed_events;
+	struct ice_candidate last_candidate;
+	size_t sent, sent_requests;
+};
+
+struct wire {
+	uint64_t now_us;
+	uint64_t delay_us;
+	uint64_t serial;
+	struct wire_host host[WIRE_HOSTS];
+	struct wire_datagram slots[WIRE_SLOTS];
+	/* Return: false to drop. May change anything. */
+	bool (*filter)(struct wire *w, size_t sender, struct wire_datagram *d);
+	/* Called for what goes to no host. */
+	void (*stranger)(struct wire *w, size_t sender, const struct wire_datagram *d);
+	void *ctx;
+};
+
+static inline struct netaddr wire_addr(const char *text)
+{
+	struct netaddr a;
+
+	assert_int_equal(netaddr_parse(text, &a), OK);
+	return a;
+}
+
+static inline void wire_init_params(struct wire *w, uint64_t seed, struct ice_engine_params params)
+{
+	memset(w, 0, sizeof(*w));
+	w->now_us = 1000 * US_PER_S;
+	w->delay_us = 10 * US_PER_MS;
+	for (size_t i = 0; i < WIRE_HOSTS; i++) {
+		random_seeded_init(&w->host[i].seed, seed * WIRE_HOSTS + i);
+		params.random = random_seeded_source(&w->host[i].seed);
+		assert_int_equal(ice_engine_create(&w->host[i].engine, &params), OK);
+	}
+}
+
+static inline void wire_init(struct wire *w, uint64_t seed)
+{
+	wire_init_params(w, seed, (struct ice_engine_params){.max_agents = 4});
+}
+
+static inline void wire_fini(struct wire *w)
+{
+	for (size_t i = 0; i < WIRE_HOSTS; i++)
+		ice_engine_destroy(w->host[i].engine);
+}
+
+static inline void wire_post(struct wire *w, const struct netaddr *from, const struct netaddr *to,
+			     const uint8_t *buf, size_t len)
+{
+	for (size_t i = 0; i < WIRE_SLOTS; i++) {
+		struct wire_datagram *d = &w->slots[i];
+
+		if (d->used)
+			continue;
+		d->used = true;
+		d->at_us = w->now_us + w->delay_us;
+		d->serial = ++w->serial;
+		d->from = *from;
+		d->to = *to;
+		d->len = len;
+		memcpy(d->buf, buf, len);
+		return;
+	}
+	fail_msg("the wire is full");
+}
+
+static inline void wire_drain(struct wire *w)
+{
+	struct ice_transmit t;
+	struct ice_event ev;
+	struct wire_datagram d;
+
+	for (size_t i = 0; i < WIRE_HOSTS; i++) {
+		struct wire_host *h = &w->host[i];
+
+		while (ice_engine_pop_transmit(h->engine, &t, d.buf, sizeof(d.buf))) {
+			assert_true(stun_is_message(d.buf, t.len));
+			h->sent++;
+			h->sent_requests += (d.buf[0] << 8 | d.buf[1]) == 0x0001;
+			assert_in_range(t.socket, 0, WIRE_SOCKETS - 1);
+			d.from = h->addr[t.socket];
+			d.to = t.to;
+			d.len = t.len;
+			if (!w->filter || w->filter(w, i, &d))
+				wire_post(w, &d.from, &d.to, d.buf, d.len);
+		}
+		while (ice_engine_pop_event(h->engine, &ev)) {
+			switch (ev.type) {
+			case ICE_EVENT_GATHERED:
+				h->gathered_events++;
+				break;
+			case ICE_EVENT_LOCAL_CANDIDATE:
+				h->candidate_events++;
+				h->last_candidate = ev.candidate;
+				break;
+			case ICE_EVENT_MAPPING_CHANGED:
+				h->changed_events++;
+				h->last_candidate = ev.candidate;
+				break;
+			case ICE_EVENT_STATE:
+				h->states[ev.state]++;
+				break;
+			case ICE_EVENT_PATH:
+				h->path_events++;
+				break;
+			}
+		}
+	}
+}
+
+static inline void wire_add_socket(struct wire *w, size_t host, uint16_t socket, const char *addr)
+{
+	w->host[host].addr[socket] = wire_addr(addr);
+	assert_int_equal(ice_engine_add_socket(w->host[host].engine, w->now_us, socket,
+					       &w->host[host].addr[socket],
+					       (uint16_t)(65535 - socket)),
+			 OK);
+}
+
+static inline void wire_open(struct wire *w, size_t host, bool controlling)
+{
+	struct ice_agent_params p = {.cookie = &w->host[host], .controlling = controlling};
+
+	assert_int_equal(ice_agent_open(&w->host[host].agent, w->host[host].engine, w->now_us, &p),
+			 OK);
+}
+
+/* Host @to learns the description of the other. */
+static inline void wire_tell(struct wire *w, size_t to)
+{
+	struct ice_description d;
+
+	ice_agent_get_description(w->host[1 - to].agent, &d);
+	assert_int_equal(ice_agent_set_remote(w->host[to].agent, w->now_us, &d), OK);
+}
+
+static inline void wire_deliver(struct wire *w, struct wire_datagram *d)
+{
+	for (size_t i = 0; i < WIRE_HOSTS; i++) {
+		for (uint16_t s = 0; s < WIRE_SOCKETS; s++) {
+			if (!netaddr_equal(&w->host[i].addr[s], &d->to))
+				continue;
+			(void)!ice_engine_input(w->host[i].engine, w->now_us, s, &d->from, d->buf,
+						d->len);
+			return;
+		}
+	}
+	if (w->stranger)
+		w->stranger(w, netaddr_equal(&d->from, &w->host[1].addr[0]), d);
+}
+
+/* Runs until @until_us, event by event. */
+static inline void wire_run_until(struct wire *w, uint64_t until_us)
+{
+	size_t same_time = 0;
+
+	for (;;) {
+		struct wire_datagram *next = NULL;
+		uint64_t at = until_us;
+
+		wire_drain(w);
+		for (size_t i = 0; i < WIRE_HOSTS; i++)
+			at = deadline_min(at, ice_engine_next_deadline(w->host[i].engine));
+		for (size_t i = 0; i < WIRE_SLOTS; i++) {
+			struct wire_datagram *d = &w->slots[i];
+
+			if (d->used && d->at_us <= at &&
+			    (!next || d->at_us < next->at_us ||
+			     (d->at_us == next->at_us && d->serial < next->serial)))
+				next = d;
+		}
+		if (next)
+			at = next->at_us;
+		same_time = at > w->now_us ? 0 : same_time + 1;
+		assert_true(same_time < 10000); /* an engine that never has enough */
+		if (at > w->now_us)
+			w->now_us = at;
+		if (next) {
+			next->used = false;
+			wire_deliver(w, next);
+			continue;
+		}
+		if (w->now_us >= until_us)
+			break;
+		for (size_t i = 0; i < WIRE_HOSTS; i++)
+			ice_engine_on_deadline(w->host[i].engine, w->now_us);
+	}
+	wire_drain(w);
+}
+
+static inline void wire_run(struct wire *w, uint64_t duration_us)
+{
+	wire_run_until(w, w->now_us + duration_us);
+}
+
+static inline enum ice_agent_state wire_state(const struct wire *w, size_t host)
+{
+	return ice_agent_get_state(w->host[host].agent);
+}
+
+static inline const struct drop_counters *wire_drops(const struct wire *w, size_t host)
+{
+	return ice_engine_drops(w->host[host].engine);
+}
+
+/* One socket each, host 0 controlling, both know each other. */
+static inline void wire_connect(struct wire *w)
+{
+	wire_add_socket(w, 0, 0, "192.0.2.1:1000");
+	wire_add_socket(w, 1, 0, "192.0.2.2:2000");
+	wire_open(w, 0, true);
+	wire_open(w, 1, false);
+	wire_tell(w, 0);
+	wire_tell(w, 1);
+}
+
+#endif
