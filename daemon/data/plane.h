@@ -44,6 +44,7 @@
 
 #define DATA_NO_PEER	      UINT32_MAX
 #define DATA_MAX_WORKERS      1
+#define DATA_FIRST_LANE	      1 /* worker w seals with this lane + w; below is control's */
 #define DATA_MAX_SOCKETS      256
 #define DATA_MAX_ALLOWED      16
 #define DATA_MAX_PACKET_BYTES 65535
@@ -84,12 +85,13 @@ struct data_session_params {
 	enum aead_cipher cipher;
 	const uint8_t *send_key; /* AEAD_KEY_BYTES each, copied */
 	const uint8_t *receive_key;
-	uint8_t lanes;			 /* lanes that the peer may use, 1..255 */
+	uint8_t lanes;			 /* lanes that the peer may use, 1..TUNNEL_LANES_MAX */
 	const struct netprefix *allowed; /* inner sources that are the peer's, copied */
 	size_t allowed_count;		 /* 0..DATA_MAX_ALLOWED */
 };
 
-/* From now on packets for @local_index are opened. Return: OK; ERR_INVALID; ERR_EXISTS for a used
+/* From now on packets for @local_index are opened. The keys must never have been given before, here
+ * or to another plane: counters begin at zero, so nonces would repeat. Return: OK; ERR_INVALID; ERR_EXISTS for a used
  * index; ERR_LIMIT; ERR_NO_MEMORY; ERR_CRYPTO. */
 MUST_USE enum err data_plane_add_session(struct data_plane *d,
 					 const struct data_session_params *params);
@@ -152,8 +154,8 @@ struct data_input {
 /* Readable while data_plane_pop() has something. Poll it only; pop reads it. */
 int data_plane_wakeup_fd(const struct data_plane *d);
 /* @buf takes the bytes; with @cap >= DATA_MAX_PACKET_BYTES nothing is ever too long, otherwise an
- * input that is longer is dropped (DROP_TOO_LONG). Return: false when nothing is waiting; the wakeup
- * descriptor is quiet then. */
+ * input that is longer is lost (counted in pop_too_long). Return: false when nothing is waiting; the
+ * wakeup descriptor is quiet then. */
 bool data_plane_pop(struct data_plane *d, struct data_input *ret, uint8_t *buf, size_t cap);
 
 /* Hands one IP packet, checked by the caller, to the TUN. Return: OK, DROP_QUEUE_FULL, DROP_SEND. */
@@ -194,6 +196,7 @@ struct data_counters {
 	uint64_t rx_empty;   /* of these: authentic and empty (a keepalive) */
 	struct drop_counters rx_drops;
 	uint64_t tun_from_control; /* packets that data_plane_write_tun() has written */
+	uint64_t pop_too_long;	   /* inputs that did not fit the buffer of data_plane_pop() */
 };
 
 /* Sums of all workers. */

@@ -1,0 +1,21 @@
+/* One worker: the thread that moves packets. Private to the room. */
+#ifndef ICETUN_DATA_WORKER_H
+#define ICETUN_DATA_WORKER_H
+
+#include "daemon/data/state.h"
+
+/* Makes the worker's descriptors, rings and buffer; worker_fini() is due even when it fails.
+ * Return: OK, ERR_NO_MEMORY, ERR_SYSTEM. */
+MUST_USE enum err worker_init(struct worker *w, struct data_plane *d, unsigned int number,
+			      size_t ring_bytes);
+/* Return: OK, ERR_SYSTEM. */
+MUST_USE enum err worker_start(struct worker *w);
+/* Ends the thread if it runs, waits for it, and frees. */
+void worker_fini(struct worker *w);
+
+/* By control, while the worker runs: polls @fd, which is that of data_plane.sockets[@slot].
+ * Return: OK, ERR_SYSTEM. */
+MUST_USE enum err worker_poll_socket(struct worker *w, int fd, uint32_t slot);
+void worker_unpoll_socket(struct worker *w, int fd);
+
+#endif
