@@ -280,6 +280,21 @@ void item_rd_map(struct item_rd *r, struct item_map *ret)
 	*ret = (struct item_map){.left = expect(r, KIND_MAP).number};
 }
 
+/* Counts one key. @rank: its place in the order of encodings. */
+static bool map_take(struct item_rd *r, struct item_map *map, uint64_t rank)
+{
+	if (!item_rd_ok(r))
+		return false;
+	if (map->started && rank <= map->last_key) {
+		item_rd_fail(r);
+		return false;
+	}
+	map->started = true;
+	map->last_key = rank;
+	map->left--;
+	return true;
+}
+
 bool item_map_next(struct item_rd *r, struct item_map *map, uint64_t *ret_key)
 {
 	uint64_t key;
@@ -287,15 +302,23 @@ bool item_map_next(struct item_rd *r, struct item_map *map, uint64_t *ret_key)
 	if (!item_rd_ok(r) || map->left == 0)
 		return false;
 	key = item_rd_uint(r);
-	if (!item_rd_ok(r))
+	if (!map_take(r, map, key))
 		return false;
-	if (map->started && key <= map->last_key) {
-		item_rd_fail(r);
+	*ret_key = key;
+	return true;
+}
+
+bool item_map_next_int(struct item_rd *r, struct item_map *map, int64_t *ret_key)
+{
+	uint64_t rank;
+	int64_t key;
+
+	if (!item_rd_ok(r) || map->left == 0)
 		return false;
-	}
-	map->started = true;
-	map->last_key = key;
-	map->left--;
+	key = item_rd_int(r);
+	rank = key >= 0 ? (uint64_t)key : ((uint64_t)1 << 63) + (uint64_t)(-1 - key);
+	if (!map_take(r, map, rank))
+		return false;
 	*ret_key = key;
 	return true;
 }

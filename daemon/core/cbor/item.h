@@ -89,6 +89,9 @@ void item_rd_map(struct item_rd *r, struct item_map *ret);
 /* Return: true with the next key, then the caller reads exactly one item; false at the end of the
  * map or after a failure. */
 bool item_map_next(struct item_rd *r, struct item_map *map, uint64_t *ret_key);
+/* The same for a map that also has negative keys (the private claims of a CWT). Rising is meant in
+ * the order of the encodings: 0, 1, 2, ... then -1, -2, ... */
+bool item_map_next_int(struct item_rd *r, struct item_map *map, int64_t *ret_key);
 /* Passes over one item of any allowed kind with all that is in it. */
 void item_rd_skip(struct item_rd *r);
 /* Passes over one item and returns its encoding. */

@@ -9,6 +9,12 @@ void sign_keypair(const uint8_t seed[static SIGN_SEED_BYTES],
 	crypto_sign_ed25519_seed_keypair(ret_public, ret_secret, seed);
 }
 
+void sign_public(const uint8_t secret[static SIGN_SECRET_BYTES],
+		 uint8_t ret[static SIGN_PUBLIC_BYTES])
+{
+	crypto_sign_ed25519_sk_to_pk(ret, secret);
+}
+
 void sign(const uint8_t secret[static SIGN_SECRET_BYTES], const void *data, size_t len,
 	  uint8_t ret[static SIGN_BYTES])
 {

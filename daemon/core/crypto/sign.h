@@ -17,6 +17,9 @@
 void sign_keypair(const uint8_t seed[static SIGN_SEED_BYTES],
 		  uint8_t ret_public[static SIGN_PUBLIC_BYTES],
 		  uint8_t ret_secret[static SIGN_SECRET_BYTES]);
+/* The public key that belongs to @secret. */
+void sign_public(const uint8_t secret[static SIGN_SECRET_BYTES],
+		 uint8_t ret[static SIGN_PUBLIC_BYTES]);
 void sign(const uint8_t secret[static SIGN_SECRET_BYTES], const void *data, size_t len,
 	  uint8_t ret[static SIGN_BYTES]);
 /* Return: OK, DROP_SIGNATURE. */

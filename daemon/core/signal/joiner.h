@@ -3,7 +3,7 @@
  *
  * The shell makes a connection to the server that the token names, with the CURVE key that the
  * certificate shall hold, tells when the link is up, and drives the joiner as a registrar
- * (registrar.h). JOIN is sent at once and again after 1, 2 and 4 s, always with the same xid, so the
+ * (registrar.h). JOIN is sent at once and again after 1, 2, 4 and 4 s, always with the same xid, so the
  * server answers a repetition as it answered the first, and a token is not used up twice. 15 s after
  * the first JOIN it gives up. A server that says BUSY or RATE is asked again when it said, within
  * these 15 s. How long to wait for a link at all is the shell's to decide.

@@ -39,9 +39,9 @@
 #define SIGNAL_NONCE_BYTES	 16
 #define SIGNAL_MAX_SERVERS	 8
 /* Each with its NUL. */
-#define SIGNAL_URI_BYTES	128
-#define SIGNAL_USERNAME_BYTES	128
-#define SIGNAL_CREDENTIAL_BYTES 128
+#define SIGNAL_URI_BYTES	  128
+#define SIGNAL_USERNAME_BYTES	  128
+#define SIGNAL_CREDENTIAL_BYTES	  128
 #define SIGNAL_ERROR_DETAIL_BYTES 128
 
 /* X(code, number on the wire, name). h: from host to server, s: from server to host; fields in

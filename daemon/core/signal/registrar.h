@@ -44,7 +44,7 @@ enum registrar_state {
 	/* The server knows us. Left by CHALLENGE (then REGISTERING), ERROR, or silence. */
 	REGISTRAR_REGISTERED,
 	/* Refused for a reason that does not pass by itself; nothing is sent, whatever the link does.
-	 * Left only by registrar_retry() and registrar_set_certificate(). */
+	 * Left only by registrar_retry(), registrar_set_certificate() and registrar_bye(). */
 	REGISTRAR_REFUSED,
 	REGISTRAR_STATE_COUNT
 };
@@ -101,7 +101,9 @@ bool registrar_pop_event(struct registrar *r, struct registrar_event *ret);
 /* Registers again after REFUSED, on a new connection (LINK_DEAD asks for it). Nothing in other
  * states. */
 void registrar_retry(struct registrar *r, uint64_t now_us);
-/* From now on registers with this certificate; when REFUSED, tries again. Return: OK, ERR_INVALID. */
+/* From now on registers with this certificate, which is copied. A host that is registered, or was
+ * refused, registers again with it at once, on a new connection (LINK_DEAD asks for it).
+ * Return: OK, ERR_INVALID. */
 MUST_USE enum err registrar_set_certificate(struct registrar *r, uint64_t now_us,
 					    const uint8_t *certificate, size_t len);
 /* Says good-bye when registered (one more pop_transmit), and is DOWN until the next link up. */
