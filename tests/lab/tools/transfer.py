@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""A TCP transfer that shows whether every byte arrived.
+
+transfer.py receive ADDRESS PORT                  prints "ready", then BYTES SHA-256 SECONDS
+transfer.py send ADDRESS PORT BYTES [MARK]        prints BYTES SHA-256 SECONDS
+
+What is sent is different from block to block and the same from run to run; MARK stands at the head
+of each block, for a capture to look for.
+"""
+import hashlib
+import random
+import socket
+import sys
+import time
+
+BLOCK_BYTES = 1 << 20
+TIMEOUT_S = 120
+
+
+def report(count, digest, start):
+    print(count, digest.hexdigest(), f"{time.monotonic() - start:.3f}", flush=True)
+
+
+def receive(address, port):
+    with socket.create_server((address, port)) as server:
+        server.settimeout(TIMEOUT_S)
+        print("ready", flush=True)
+        with server.accept()[0] as peer:
+            peer.settimeout(TIMEOUT_S)
+            count, digest, start = 0, hashlib.sha256(), time.monotonic()
+            while data := peer.recv(BLOCK_BYTES):
+                digest.update(data)
+                count += len(data)
+            report(count, digest, start)
+
+
+def send(address, port, count, mark):
+    block = random.Random(1).randbytes(BLOCK_BYTES)
+    digest, start = hashlib.sha256(), time.monotonic()
+    with socket.create_connection((address, port), TIMEOUT_S) as peer:
+        for number, at in enumerate(range(0, count, BLOCK_BYTES)):
+            data = (b"%s %d " % (mark.encode(), number) + block)[:min(BLOCK_BYTES, count - at)]
+            digest.update(data)
+            peer.sendall(data)
+    report(count, digest, start)
+
+
+if sys.argv[1] == "receive":
+    receive(sys.argv[2], int(sys.argv[3]))
+else:
+    send(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] if len(sys.argv) > 5 else "")
