@@ -57,7 +57,7 @@ setup_build() {
 	local dir=$SETUP_SOURCE/$1
 	shift
 	mkdir -p "$dir"
-	if ! { cmake -S "$SETUP_SOURCE" -B "$dir" -G Ninja "$@" && cmake --build "$dir"; } \
+	if ! { cmake -S "$SETUP_SOURCE" -B "$dir" -G Ninja "$@" && cmake --build "$dir" -- -k 0; } \
 		</dev/null >"$dir/build.log" 2>&1; then
 		grep -E -A 12 'error:|warning:|FAILED:|CMake Error' "$dir/build.log" | head -n 60 >&2
 		echo "The build failed; all of its output is in $dir/build.log." >&2
