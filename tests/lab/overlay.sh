@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# icetun in the lab: the programs of one build directory, a rendezvous server at 203.0.113.1, and
+# hosts that run icetund. To be sourced after lab.sh.
+#
+# Each has a directory below LAB_DIR with its configuration, keys and control socket: server/, alice/.
+
+# overlay_programs BUILD-DIRECTORY
+overlay_programs() {
+	local program
+	OVERLAY_BUILD=$(cd "$1" && pwd)
+	for program in daemon/icetund daemon/signaling/icetun-signal ctl/ictl \
+		rendezvous/icetun-rendezvous; do
+		[ -x "$OVERLAY_BUILD/$program" ] ||
+			lab_fail "there is no $OVERLAY_BUILD/$program; build it first"
+	done
+}
+
+# Two homes on a public net, with nobody in them but alice and bob, and the server's machine.
+overlay_net() { # NAT-OF-ALICE NAT-OF-BOB
+	lab_public_net
+	lab_public_host server 203.0.113.1
+	lab_nat nat-a "$1" 203.0.113.11 198.51.100.1
+	lab_nat nat-b "$2" 203.0.113.12 192.0.2.1
+	lab_host alice nat-a 198.51.100.10
+	lab_host bob nat-b 192.0.2.10
+}
+
+overlay_rendezvous() { lab_exec server "$OVERLAY_BUILD/rendezvous/icetun-rendezvous" "$@"; }
+
+# Makes a network called "lab".
+overlay_init() {
+	overlay_rendezvous init --dir "$LAB_DIR/server" --name lab \
+		--endpoint tcp://203.0.113.1:4510 >"$LAB_DIR/log/init" 2>&1 ||
+		lab_fail "icetun-rendezvous init: $(cat "$LAB_DIR/log/init")"
+}
+overlay_start_server() {
+	lab_start server server "$OVERLAY_BUILD/rendezvous/icetun-rendezvous" run \
+		--config "$LAB_DIR/server/rendezvous.conf"
+	lab_wait 10 "the rendezvous server listens" overlay_is_listening
+}
+overlay_is_listening() { lab_exec server ss -Hltn 'sport = :4510' | grep -q .; }
+overlay_token() { overlay_rendezvous token create --dir "$LAB_DIR/server" "$@"; }
+
+# overlay_start_host NAME: starts icetund there; with what LAB_DIR/NAME has from before, if any.
+overlay_start_host() {
+	local name=$1
+	if [ ! -e "$LAB_DIR/$name" ]; then
+		mkdir "$LAB_DIR/$name"
+		cat >"$LAB_DIR/$name/icetund.conf" <<-CONF
+		[Daemon]
+		StateDirectory=$LAB_DIR/$name/state
+		ControlSocket=$LAB_DIR/$name/control.sock
+		SignalHelper=$OVERLAY_BUILD/daemon/signaling/icetun-signal
+		CONF
+	fi
+	lab_start "$name" "$name" "$OVERLAY_BUILD/daemon/icetund" \
+		--config "$LAB_DIR/$name/icetund.conf"
+	lab_wait 10 "icetund answers on $name" overlay_ictl "$name" status
+}
+
+# overlay_ictl HOST ARGUMENT...
+overlay_ictl() {
+	local host=$1
+	shift
+	lab_exec "$host" "$OVERLAY_BUILD/ctl/ictl" --socket "$LAB_DIR/$host/control.sock" "$@"
+}
+
+# The token goes through standard input, so it is in no process list.
+overlay_join() { # HOST [NAME]
+	overlay_token --uses 1 | overlay_ictl "$1" join - --name "${2:-$1}"
+}
+
+# overlay_address HOST: its IPv4 address in the overlay.
+overlay_address() {
+	lab_ip "$1" -4 -o addr show dev icetun0 | sed -n 's/.* inet \([0-9.]*\).*/\1/p'
+}
