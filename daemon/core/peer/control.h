@@ -1,0 +1,49 @@
+/*
+ * Control packets: what peers say to each other inside the tunnel.
+ *
+ * The plaintext of a tunnel packet is an IP packet when its first nibble is 4 or 6 and a control
+ * packet when it is 0. A control packet is its type (one byte) and a body; see docs/PROTOCOL.md.
+ *
+ *	PING   id (8 bytes)	answered with PONG and the same id
+ *	PONG   id (8 bytes)
+ *	HELLO  nothing		the sender can send on this path; the first packet of a session
+ *	CLOSE  nothing		the sender forgets the session now
+ *	OFFER  Noise message 1	in-band renewal of the keys
+ *	ANSWER Noise message 2
+ *
+ * An unknown type is ignored, so that a newer peer may say more.
+ */
+#ifndef ICETUN_PEER_CONTROL_H
+#define ICETUN_PEER_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/base/err.h"
+
+enum control_type {
+	CONTROL_PING = 1,
+	CONTROL_PONG = 2,
+	CONTROL_HELLO = 3,
+	CONTROL_CLOSE = 4,
+	CONTROL_OFFER = 5,
+	CONTROL_ANSWER = 6,
+};
+
+/* Largest control packet: a Noise message without candidates fits. */
+#define CONTROL_MAX_BYTES 1180
+
+struct control_message {
+	enum control_type type;
+	uint64_t id; /* PING, PONG */
+	const uint8_t *body; /* OFFER, ANSWER: inside the decoded buffer */
+	size_t body_len;
+};
+
+/* Return: OK with *ret_len bytes at @out, ERR_NO_SPACE. */
+MUST_USE enum err control_encode(const struct control_message *m, uint8_t *out, size_t cap,
+				 size_t *ret_len);
+/* Return: OK, DROP_TRUNCATED, DROP_MALFORMED (trailing bytes), DROP_UNKNOWN_TYPE. */
+MUST_USE enum err control_decode(const uint8_t *buf, size_t len, struct control_message *ret);
+
+#endif

@@ -1,0 +1,201 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/cert/identifier.h"
+#include "daemon/core/peer/peer.h"
+
+struct peer *directory_get(struct overlay *o, uint32_t number)
+{
+	if (number >= o->peer_limit || !o->peers[number].in_use)
+		return NULL;
+	return &o->peers[number];
+}
+
+struct peer *directory_find_name(struct overlay *o, const char *name)
+{
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		if (o->peers[n].in_use && strcmp(o->peers[n].name, name) == 0)
+			return &o->peers[n];
+	}
+	return NULL;
+}
+
+struct peer *directory_find_address(struct overlay *o, const struct netaddr *address)
+{
+	uint32_t number = route_table_lookup(o->routes, address);
+
+	if (number <= ROUTE_MAX_PEER)
+		return directory_get(o, number);
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		struct peer *p = &o->peers[n];
+
+		if (p->in_use && !p->has_cert && netaddr_ip_equal(&p->address, address))
+			return p;
+	}
+	return NULL;
+}
+
+bool directory_is_overlay_address(const struct overlay *o, const struct netaddr *address)
+{
+	uint32_t target = route_table_lookup(o->routes, address);
+
+	return target == ROUTE_UNRESOLVED || target <= ROUTE_MAX_PEER;
+}
+
+static void forget(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	peer_drop_sessions(o, p, now_us);
+	(void)packet_clear(o->pool, &p->queue);
+	heap_set(&o->timers, &p->timer, DEADLINE_NONE);
+	route_table_remove_target(o->routes, p->number);
+	event_push(o, OVERLAY_EVENT_ROUTES, p->number);
+	event_push(o, OVERLAY_EVENT_PEER_FORGOTTEN, p->number);
+	free(p->waiting_offer);
+	p->waiting_offer = NULL;
+	p->in_use = false;
+}
+
+struct peer *directory_add(struct overlay *o, uint64_t now_us)
+{
+	struct peer *idle = NULL;
+
+	for (uint32_t n = 0; n < o->params.max_peers; n++) {
+		struct peer *p = &o->peers[n];
+
+		if (!p->in_use) {
+			peer_init(p, n, now_us);
+			if (n >= o->peer_limit)
+				o->peer_limit = n + 1;
+			return p;
+		}
+		if ((p->state == OVERLAY_PEER_IDLE || p->state == OVERLAY_PEER_FAILED) &&
+		    !p->wants_connection && (!idle || p->since_us < idle->since_us))
+			idle = p;
+	}
+	if (!idle)
+		return NULL;
+	forget(o, idle, now_us);
+	peer_init(idle, idle->number, now_us);
+	return idle;
+}
+
+static void add_routes(struct overlay *o, const struct peer *p)
+{
+	const struct cert *c = &p->cert;
+
+	route_table_remove_target(o->routes, p->number);
+	for (size_t i = 0; i < c->address_count; i++) {
+		struct netprefix one = netprefix_of(&c->addresses[i], UINT8_MAX);
+
+		if (directory_is_overlay_address(o, &c->addresses[i]) &&
+		    route_table_add(o->routes, &one, p->number) != OK)
+			o->drops.count[DROP_LIMIT]++;
+	}
+	for (size_t i = 0; i < c->route_count; i++) {
+		if (route_table_add(o->routes, &c->routes[i], p->number) != OK)
+			o->drops.count[DROP_LIMIT]++;
+	}
+	event_push(o, OVERLAY_EVENT_ROUTES, p->number);
+}
+
+enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf, size_t len,
+			 struct peer *p, struct peer **ret)
+{
+	struct cert cert;
+	struct peer *named;
+	bool changed;
+	enum err e = cert_verify(buf, len, o->authority_public,
+				 (int64_t)(overlay_unix_us(o, now_us) / US_PER_S), &cert);
+
+	if (e != OK)
+		return e;
+	if (strcmp(cert.name, o->own.name) == 0)
+		return DROP_IDENTITY;
+	if (p && p->name[0] && strcmp(p->name, cert.name) != 0)
+		return DROP_IDENTITY;
+	named = directory_find_name(o, cert.name);
+	if (named && p && named != p) {
+		/* An address was looked up whose owner is known under its name already. */
+		forget(o, p, now_us);
+		p = named;
+	} else if (!p) {
+		p = named ? named : directory_add(o, now_us);
+	}
+	if (!p)
+		return DROP_LIMIT;
+	/* Of two certificates for one name the newer stands (the authority issued it later). */
+	if (p->has_cert && cert.serial < p->cert.serial)
+		return DROP_STALE;
+	changed = !p->has_cert || memcmp(&p->cert, &cert, sizeof(cert)) != 0;
+	if (p->has_cert && memcmp(p->cert.noise_public, cert.noise_public, DH_BYTES) != 0)
+		peer_drop_sessions(o, p, now_us);
+	p->cert = cert;
+	p->has_cert = true;
+	memcpy(p->name, cert.name, sizeof(p->name));
+	if (changed)
+		add_routes(o, p);
+	*ret = p;
+	return OK;
+}
+
+void directory_send_lookup(struct overlay *o, struct peer *p)
+{
+	struct signal_message m = {.type = SIGNAL_LOOKUP};
+
+	memcpy(m.xid, p->lookup_xid, sizeof(m.xid));
+	if (p->name[0])
+		memcpy(m.name, p->name, sizeof(p->name));
+	else
+		m.address = p->address;
+	frame_send(o, &m);
+}
+
+enum err directory_on_found(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	struct peer *p = NULL, *learned;
+	enum err e;
+
+	for (uint32_t n = 0; n < o->peer_limit && !p; n++) {
+		if (o->peers[n].in_use && o->peers[n].state == OVERLAY_PEER_LOOKUP &&
+		    memcmp(o->peers[n].lookup_xid, m->xid, sizeof(m->xid)) == 0)
+			p = &o->peers[n];
+	}
+	if (!p)
+		return DROP_STALE;
+	e = directory_learn(o, now_us, m->certificate, m->certificate_len, p,
+			    &learned);
+	if (e != OK) {
+		peer_fail(o, p, now_us, OVERLAY_REASON_CERTIFICATE);
+		return e;
+	}
+	learned->present = m->online;
+	peer_set_state(o, learned, now_us, OVERLAY_PEER_IDLE, OVERLAY_REASON_NONE);
+	peer_connect(o, learned, now_us);
+	return OK;
+}
+
+enum err directory_on_presence(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	struct peer *p = directory_find_name(o, m->name);
+	enum err e;
+
+	if (strcmp(m->name, o->own.name) == 0)
+		return OK;
+	if (m->certificate_len > 0) {
+		e = directory_learn(o, now_us, m->certificate,
+				    m->certificate_len, p, &p);
+		if (e != OK)
+			return e;
+	}
+	if (!p)
+		return OK;
+	p->present = m->online;
+	if (p->present && p->state == OVERLAY_PEER_FAILED) {
+		/* It came back: the pause that its absence earned is over. */
+		p->pause_us = 0;
+		p->pause_until_us = now_us;
+		if (p->wants_connection)
+			peer_connect(o, p, now_us);
+	}
+	return OK;
+}

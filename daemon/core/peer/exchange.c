@@ -1,0 +1,342 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/base/cursor.h"
+#include "daemon/core/cert/identifier.h"
+#include "daemon/core/crypto/secret.h"
+#include "daemon/core/peer/peer.h"
+
+/* Binds both handshake messages to the protocol, the network, the two hosts and the exchange. */
+static size_t make_prologue(const struct overlay *o, const char *label, const char *offerer,
+			    const char *answerer, const uint8_t xid[static SIGNAL_XID_BYTES],
+			    uint8_t *buf, size_t cap)
+{
+	struct wr w = wr_init(buf, cap);
+
+	wr_bytes(&w, label, strlen(label) + 1);
+	wr_bytes(&w, o->own.network_id, sizeof(o->own.network_id));
+	wr_bytes(&w, offerer, strlen(offerer) + 1);
+	wr_bytes(&w, answerer, strlen(answerer) + 1);
+	wr_bytes(&w, xid, SIGNAL_XID_BYTES);
+	return wr_len(&w);
+}
+
+enum err exchange_make_noise(struct overlay *o, const struct peer *p, const struct session *s,
+			     const char *label, struct noise **ret)
+{
+	uint8_t prologue[256];
+	struct noise_params params = {
+		.static_secret = o->noise->secret,
+		.static_public = o->noise->public,
+		.prologue = prologue,
+		.random = o->random,
+		.use_psk = true,
+	};
+
+	if (s->initiator) {
+		params.remote_static = p->cert.noise_public;
+		params.prologue_len = make_prologue(o, label, o->own.name, p->name, s->xid,
+						    prologue, sizeof(prologue));
+		return noise_create_initiator(ret, &params);
+	}
+	params.prologue_len = make_prologue(o, label, p->name, o->own.name, s->xid, prologue,
+					    sizeof(prologue));
+	return noise_create_responder(ret, &params);
+}
+
+uint64_t exchange_next_stamp(struct overlay *o, uint64_t now_us)
+{
+	uint64_t stamp_us = overlay_unix_us(o, now_us);
+
+	if (stamp_us <= o->last_stamp_us)
+		stamp_us = o->last_stamp_us + 1;
+	o->last_stamp_us = stamp_us;
+	event_push(o, OVERLAY_EVENT_STAMP, OVERLAY_NO_PEER)->stamp_us = stamp_us;
+	return stamp_us;
+}
+
+/* Our side of the exchange: description, certificate, ciphers, stamp and index. */
+static enum err make_payload(struct overlay *o, const struct session *s, uint64_t now_us,
+			     uint8_t *out, size_t cap, size_t *ret_len)
+{
+	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
+	struct signal_handshake *h = calloc(1, sizeof(*h));
+	enum err e;
+
+	if (!h)
+		return ERR_NO_MEMORY;
+	ice_agent_get_description(s->agent, &h->ice);
+	h->certificate = o->certificate;
+	h->certificate_len = o->certificate_len;
+	h->receiver_index = s->local_index;
+	h->lanes = o->params.lanes;
+	h->mtu_bytes = (uint16_t)o->params.mtu;
+	if (s->initiator) {
+		for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+			if (aead_cipher_is_fast(all[i]))
+				h->ciphers[h->cipher_count++] = (uint8_t)all[i];
+		}
+		h->timestamp_us = exchange_next_stamp(o, now_us);
+	} else {
+		h->ciphers[h->cipher_count++] = (uint8_t)s->cipher;
+	}
+	e = signal_handshake_encode(h, out, cap, ret_len);
+	secret_wipe(h, sizeof(*h));
+	free(h);
+	return e;
+}
+
+/* Builds the Noise message around our payload and keeps it in @s for repetition. */
+static enum err make_message(struct overlay *o, struct session *s, struct noise *n,
+			     uint64_t now_us)
+{
+	size_t payload_len, cap;
+	enum err e;
+
+	e = make_payload(o, s, now_us, o->plain, sizeof(o->plain), &payload_len);
+	if (e != OK)
+		return e;
+	cap = payload_len + NOISE_MESSAGE1_OVERHEAD;
+	s->message = malloc(cap);
+	e = s->message ? noise_write(n, o->plain, payload_len, s->message, cap, &s->message_len) :
+			 ERR_NO_MEMORY;
+	secret_wipe(o->plain, payload_len);
+	return e;
+}
+
+void exchange_resend(struct overlay *o, const struct peer *p, const struct session *s)
+{
+	struct signal_message m = {.type = SIGNAL_FORWARD};
+
+	memcpy(m.xid, s->xid, sizeof(m.xid));
+	memcpy(m.to, p->name, sizeof(p->name));
+	m.kind = s->initiator ? SIGNAL_BODY_OFFER : SIGNAL_BODY_ANSWER;
+	m.body = s->message;
+	m.body_len = s->message_len;
+	frame_send(o, &m);
+}
+
+enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	struct session *s;
+	enum err e = session_create(o, p, now_us, true, &s);
+
+	if (e != OK)
+		return e;
+	random_bytes(&o->random, s->xid, sizeof(s->xid));
+	e = exchange_make_noise(o, p, s, EXCHANGE_LABEL_OFFER, &s->noise);
+	if (e == OK)
+		e = make_message(o, s, s->noise, now_us);
+	if (e != OK) {
+		session_destroy(o, s, now_us);
+		return e;
+	}
+	session_destroy(o, p->next, now_us);
+	p->next = s;
+	exchange_resend(o, p, s);
+	return OK;
+}
+
+/* A session with keys takes its place: the first one at once, a second one beside the first. */
+static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
+	p->retry_us = DEADLINE_NONE;
+	p->give_up_us = DEADLINE_NONE;
+	if (!p->current || !p->current->has_path) {
+		session_destroy(o, p->current, now_us);
+		p->current = s;
+		if (p->next == s)
+			p->next = NULL;
+		peer_set_state(o, p, now_us, OVERLAY_PEER_CHECKING, OVERLAY_REASON_NONE);
+	} else {
+		p->next = s;
+	}
+	peer_update_timer(o, p);
+}
+
+/* The first of our ciphers that the offer has too. Return: false when there is none. */
+static bool choose_cipher(const struct signal_handshake *h, enum aead_cipher *ret)
+{
+	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		for (size_t k = 0; k < h->cipher_count; k++) {
+			if (h->ciphers[k] == all[i] && aead_cipher_is_fast(all[i])) {
+				*ret = all[i];
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static enum err answer(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
+		       const struct signal_handshake *h, uint64_t now_us)
+{
+	enum err e;
+
+	if (!choose_cipher(h, &s->cipher))
+		return DROP_HANDSHAKE;
+	e = ice_description_check(&h->ice);
+	if (e != OK)
+		return e;
+	e = make_message(o, s, n, now_us);
+	if (e == OK)
+		e = session_start(o, s, n, h->receiver_index, h->lanes, now_us);
+	if (e == OK)
+		e = ice_agent_set_remote(s->agent, now_us, &h->ice);
+	if (e != OK)
+		return e;
+	p->stamp_us = h->timestamp_us;
+	session_destroy(o, p->next, now_us);
+	p->next = NULL;
+	settle(o, p, s, now_us);
+	exchange_resend(o, p, s);
+	return OK;
+}
+
+/* Opens the offer and checks who sent it, before anything of the peer changes. */
+static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, uint64_t now_us,
+			   const uint8_t *body, size_t len, struct signal_handshake *ret)
+{
+	uint8_t remote[DH_BYTES];
+	struct peer *learned;
+	size_t plain_len;
+	enum err e = noise_read(n, body, len, o->plain, sizeof(o->plain), &plain_len);
+
+	if (e == OK)
+		e = signal_handshake_decode(o->plain, plain_len, ret);
+	if (e == OK)
+		e = directory_learn(o, now_us, ret->certificate, ret->certificate_len, p, &learned);
+	if (e == OK)
+		e = noise_remote_static(n, remote);
+	if (e == OK && memcmp(remote, p->cert.noise_public, sizeof(remote)) != 0)
+		e = DROP_IDENTITY;
+	if (e == OK && ret->timestamp_us <= p->stamp_us)
+		e = DROP_STALE;
+	return e;
+}
+
+enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
+			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
+			   size_t len)
+{
+	struct signal_handshake *h = calloc(1, sizeof(*h));
+	struct session *s = NULL;
+	struct noise *n = NULL;
+	enum err e = h ? session_create(o, p, now_us, false, &s) : ERR_NO_MEMORY;
+
+	if (e == OK) {
+		memcpy(s->xid, xid, sizeof(s->xid));
+		e = exchange_make_noise(o, p, s, EXCHANGE_LABEL_OFFER, &n);
+	}
+	if (e == OK)
+		e = open_offer(o, p, n, now_us, body, len, h);
+	if (e == OK)
+		e = answer(o, p, s, n, h, now_us);
+	if (e != OK)
+		session_destroy(o, s, now_us);
+	noise_destroy(n);
+	secret_wipe(o->plain, sizeof(o->plain));
+	if (h)
+		secret_wipe(h, sizeof(*h));
+	free(h);
+	return e;
+}
+
+/* Keeps an offer until our own candidates are known; the newest one stands. */
+static enum err keep_offer(struct peer *p, const struct signal_message *m)
+{
+	uint8_t *copy = malloc(SIGNAL_XID_BYTES + m->body_len);
+
+	if (!copy)
+		return ERR_NO_MEMORY;
+	memcpy(copy, m->xid, SIGNAL_XID_BYTES);
+	memcpy(copy + SIGNAL_XID_BYTES, m->body, m->body_len);
+	free(p->waiting_offer);
+	p->waiting_offer = copy;
+	p->waiting_offer_len = SIGNAL_XID_BYTES + m->body_len;
+	return OK;
+}
+
+static enum err on_offer(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	struct peer *p = directory_find_name(o, m->from);
+	struct session *all[2];
+
+	if (!identifier_is_valid(m->from) || strcmp(m->from, o->own.name) == 0)
+		return DROP_IDENTITY;
+	if (!p) {
+		p = directory_add(o, now_us);
+		if (!p)
+			return DROP_LIMIT;
+		memcpy(p->name, m->from, sizeof(p->name));
+	}
+	all[0] = p->current;
+	all[1] = p->next;
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (all[i] && memcmp(all[i]->xid, m->xid, sizeof(m->xid)) == 0) {
+			/* Our answer was lost: the same one again. */
+			if (!all[i]->initiator)
+				exchange_resend(o, p, all[i]);
+			return OK;
+		}
+	}
+	/* Glare: both have offered; that of the higher identifier stands (RFC 8445 has no rule). */
+	if (p->next && p->next->noise && strcmp(o->own.name, m->from) > 0)
+		return DROP_STATE;
+	if (p->last_offer_us && now_us - p->last_offer_us < OFFER_SPACING_US)
+		return DROP_LIMIT;
+	p->last_offer_us = now_us;
+	if (!ice_engine_is_gathered(o->ice))
+		return keep_offer(p, m);
+	return exchange_on_offer(o, p, now_us, m->xid, m->body, m->body_len);
+}
+
+static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	struct peer *p = directory_find_name(o, m->from);
+	struct session *s = p ? p->next : NULL;
+	struct signal_handshake *h;
+	size_t plain_len;
+	enum err e;
+
+	if (!s || !s->noise || memcmp(s->xid, m->xid, sizeof(m->xid)) != 0)
+		return DROP_STALE;
+	h = calloc(1, sizeof(*h));
+	e = h ? noise_read(s->noise, m->body, m->body_len, o->plain,
+			   sizeof(o->plain), &plain_len) :
+		ERR_NO_MEMORY;
+	if (e == OK)
+		e = signal_handshake_decode(o->plain, plain_len, h);
+	if (e == OK)
+		e = ice_description_check(&h->ice);
+	if (e == OK && (h->cipher_count != 1 || !choose_cipher(h, &s->cipher)))
+		e = DROP_HANDSHAKE;
+	if (e == OK)
+		e = session_start(o, s, s->noise, h->receiver_index, h->lanes, now_us);
+	if (e == OK) {
+		noise_destroy(s->noise);
+		s->noise = NULL;
+		settle(o, p, s, now_us);
+		e = ice_agent_set_remote(s->agent, now_us, &h->ice);
+	}
+	secret_wipe(o->plain, sizeof(o->plain));
+	if (h)
+		secret_wipe(h, sizeof(*h));
+	free(h);
+	return e;
+}
+
+enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	switch ((enum signal_body)m->kind) {
+	case SIGNAL_BODY_OFFER:
+		return on_offer(o, now_us, m);
+	case SIGNAL_BODY_ANSWER:
+		return on_answer(o, now_us, m);
+	case SIGNAL_BODY_SEALED:
+		break;
+	}
+	return DROP_UNKNOWN_TYPE;
+}

@@ -1,0 +1,662 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/cert/identifier.h"
+#include "daemon/core/crypto/secret.h"
+#include "daemon/core/peer/peer.h"
+#include "daemon/core/tunnel/inner.h"
+
+#define FRAME_QUEUE_BYTES    (256 * 1024)
+#define DATAGRAM_QUEUE_BYTES (256 * 1024)
+
+/* --- creation --- */
+
+/* Our own addresses lead nowhere; the rest of the overlay has to be asked for. */
+static enum err add_own_routes(struct overlay *o)
+{
+	enum err e = OK;
+
+	for (size_t i = 0; e == OK && i < o->own.address_count; i++) {
+		struct netprefix one = netprefix_of(&o->own.addresses[i], UINT8_MAX);
+
+		e = route_table_add(o->routes, &one, ROUTE_SELF);
+	}
+	for (size_t i = 0; e == OK && i < o->own.network_count; i++)
+		e = route_table_add(o->routes, &o->own.networks[i], ROUTE_UNRESOLVED);
+	return e;
+}
+
+static enum err create_parts(struct overlay *o, const struct overlay_params *params)
+{
+	struct ice_engine_params ice = {
+		.random = params->random,
+		.max_agents = 2 * params->max_peers,
+		.max_sockets = params->max_sockets,
+		.ta_ms = params->ta_ms,
+	};
+	struct registrar_params registrar = {
+		.random = params->random,
+		.certificate = o->certificate,
+		.certificate_len = o->certificate_len,
+		.epoch = params->epoch,
+	};
+	enum err e;
+
+	o->noise = secret_alloc(sizeof(*o->noise));
+	o->peers = calloc(params->max_peers, sizeof(*o->peers));
+	if (!o->noise || !o->peers)
+		return ERR_NO_MEMORY;
+	*o->noise = *params->noise;
+	e = heap_init(&o->timers, params->max_peers);
+	if (e == OK)
+		e = fifo_init(&o->frames, FRAME_QUEUE_BYTES);
+	if (e == OK)
+		e = fifo_init(&o->datagrams, DATAGRAM_QUEUE_BYTES);
+	if (e == OK)
+		e = packet_pool_create(&o->pool, (uint32_t)params->queue_packets, params->mtu);
+	if (e == OK)
+		e = route_table_create(&o->routes, 8 * params->max_peers);
+	if (e == OK)
+		e = add_own_routes(o);
+	if (e == OK)
+		e = registrar_create(&o->registrar, &registrar);
+	if (e == OK)
+		e = ice_engine_create(&o->ice, &ice);
+	if (e == OK)
+		e = ice_engine_set_blocked(o->ice, o->own.networks, o->own.network_count);
+	return e;
+}
+
+enum err overlay_create(struct overlay **ret, const struct overlay_params *params,
+			enum err *ret_why)
+{
+	struct overlay *o;
+	enum err e;
+
+	*ret_why = OK;
+	if (params->certificate_len > CERT_MAX_BYTES || params->max_peers == 0 ||
+	    params->max_peers >= OVERLAY_NO_PEER || params->mtu == 0)
+		return ERR_INVALID;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return ERR_NO_MEMORY;
+	o->params = *params;
+	o->random = params->random;
+	o->unix_offset_us = (int64_t)(params->unix_us - params->now_us);
+	o->last_stamp_us = params->last_stamp_us;
+	memcpy(o->authority_public, params->authority_public, sizeof(o->authority_public));
+	memcpy(o->certificate, params->certificate, params->certificate_len);
+	o->certificate_len = params->certificate_len;
+	*ret_why = cert_verify(o->certificate, o->certificate_len, o->authority_public,
+			       (int64_t)(params->unix_us / US_PER_S), &o->own);
+	if (*ret_why == OK &&
+	    memcmp(o->own.noise_public, params->noise->public, DH_BYTES) != 0)
+		*ret_why = DROP_IDENTITY;
+	e = *ret_why == OK ? create_parts(o, params) : ERR_INVALID;
+	/* Pointers of the caller are not kept. */
+	o->params.noise = NULL;
+	o->params.certificate = NULL;
+	o->params.authority_public = NULL;
+	if (e != OK) {
+		overlay_destroy(o);
+		return e;
+	}
+	*ret = o;
+	return OK;
+}
+
+void overlay_destroy(struct overlay *o)
+{
+	if (!o)
+		return;
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		if (!o->peers[n].in_use)
+			continue;
+		peer_drop_sessions(o, &o->peers[n], 0);
+		free(o->peers[n].waiting_offer);
+	}
+	ice_engine_destroy(o->ice);
+	registrar_destroy(o->registrar);
+	route_table_destroy(o->routes);
+	packet_pool_destroy(o->pool);
+	fifo_fini(&o->frames);
+	fifo_fini(&o->datagrams);
+	heap_fini(&o->timers);
+	free(o->peers);
+	secret_free(o->noise);
+	free(o);
+}
+
+void overlay_set_wall_clock(struct overlay *o, uint64_t now_us, uint64_t unix_us)
+{
+	o->unix_offset_us = (int64_t)(unix_us - now_us);
+}
+
+uint64_t overlay_unix_us(const struct overlay *o, uint64_t now_us)
+{
+	return now_us + (uint64_t)o->unix_offset_us;
+}
+
+const struct cert *overlay_own_cert(const struct overlay *o)
+{
+	return &o->own;
+}
+
+/* --- events --- */
+
+bool event_has_room(const struct overlay *o)
+{
+	return o->event_count + EVENT_RESERVE < EVENT_SLOTS;
+}
+
+struct overlay_event *event_push(struct overlay *o, enum overlay_event_type type, uint32_t peer)
+{
+	struct overlay_event *e;
+
+	/* Inputs are refused while the reserve is not free, so this is never full; were it, the newest
+	 * event would be overwritten, which is harmless to memory. */
+	if (o->event_count < EVENT_SLOTS)
+		o->event_count++;
+	e = &o->events[(o->event_head + o->event_count - 1) % EVENT_SLOTS];
+	*e = (struct overlay_event){.type = type, .peer = peer};
+	return e;
+}
+
+bool overlay_pop_event(struct overlay *o, struct overlay_event *ret)
+{
+	if (o->event_count == 0)
+		return false;
+	*ret = o->events[o->event_head];
+	o->event_head = (o->event_head + 1) % EVENT_SLOTS;
+	o->event_count--;
+	return true;
+}
+
+static void on_gathered(struct overlay *o, uint64_t now_us)
+{
+	for (uint32_t n = 0; n < o->peer_limit && event_has_room(o); n++) {
+		if (o->peers[n].in_use)
+			peer_on_gathered(o, &o->peers[n], now_us);
+	}
+}
+
+static void drain_ice(struct overlay *o, uint64_t now_us)
+{
+	struct ice_event e;
+
+	while (event_has_room(o) && ice_engine_pop_event(o->ice, &e)) {
+		switch (e.type) {
+		case ICE_EVENT_GATHERED:
+			event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
+			on_gathered(o, now_us);
+			break;
+		case ICE_EVENT_LOCAL_CANDIDATE:
+		case ICE_EVENT_MAPPING_CHANGED:
+			event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
+			break;
+		case ICE_EVENT_STATE:
+		case ICE_EVENT_PATH:
+			peer_on_ice(o, now_us, &e);
+			break;
+		}
+	}
+}
+
+/* --- the rendezvous --- */
+
+void frame_send(struct overlay *o, const struct signal_message *m)
+{
+	size_t len;
+
+	if (signal_message_encode(m, o->scratch, sizeof(o->scratch), &len) != OK ||
+	    fifo_push(&o->frames, NULL, 0, o->scratch, len) != OK)
+		o->drops.count[DROP_QUEUE_FULL]++;
+}
+
+static void on_registered(struct overlay *o, uint64_t now_us)
+{
+	struct signal_message watch = {.type = SIGNAL_WATCH};
+
+	event_push(o, OVERLAY_EVENT_REGISTERED, OVERLAY_NO_PEER);
+	frame_send(o, &watch);
+	for (uint32_t n = 0; n < o->peer_limit && event_has_room(o); n++) {
+		struct peer *p = &o->peers[n];
+
+		if (!p->in_use || p->state != OVERLAY_PEER_FAILED ||
+		    p->reason != OVERLAY_REASON_OFFLINE)
+			continue;
+		p->pause_until_us = now_us;
+		if (p->wants_connection)
+			peer_connect(o, p, now_us);
+		else
+			peer_set_state(o, p, now_us, OVERLAY_PEER_IDLE, OVERLAY_REASON_NONE);
+	}
+}
+
+static void drain_registrar(struct overlay *o, uint64_t now_us)
+{
+	struct registrar_event e;
+
+	while (event_has_room(o) && registrar_pop_event(o->registrar, &e)) {
+		switch (e.type) {
+		case REGISTRAR_EVENT_REGISTERED:
+			on_registered(o, now_us);
+			break;
+		case REGISTRAR_EVENT_REFUSED:
+			event_push(o, OVERLAY_EVENT_REFUSED, OVERLAY_NO_PEER)->signal_error =
+				e.code;
+			break;
+		case REGISTRAR_EVENT_LOST:
+			event_push(o, OVERLAY_EVENT_UNREGISTERED, OVERLAY_NO_PEER);
+			break;
+		case REGISTRAR_EVENT_LINK_DEAD:
+			event_push(o, OVERLAY_EVENT_LINK_DEAD, OVERLAY_NO_PEER);
+			break;
+		}
+	}
+}
+
+void overlay_on_link(struct overlay *o, uint64_t now_us, bool up)
+{
+	uint8_t stale[1];
+	size_t len;
+
+	o->link_up = up;
+	/* What was meant for an old connection is repeated by its own timers. */
+	if (!up) {
+		while (fifo_pop(&o->frames, NULL, 0, stale, sizeof(stale), &len))
+			continue;
+		registrar_on_link_down(o->registrar, now_us);
+	} else {
+		registrar_on_link_up(o->registrar, now_us);
+	}
+	drain_registrar(o, now_us);
+}
+
+static struct peer *peer_of_xid(struct overlay *o, const uint8_t xid[static SIGNAL_XID_BYTES])
+{
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		struct peer *p = &o->peers[n];
+
+		if (!p->in_use)
+			continue;
+		if (p->state == OVERLAY_PEER_LOOKUP &&
+		    memcmp(p->lookup_xid, xid, SIGNAL_XID_BYTES) == 0)
+			return p;
+		if (p->next && p->next->initiator &&
+		    memcmp(p->next->xid, xid, SIGNAL_XID_BYTES) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+static enum err on_error(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	struct peer *p = peer_of_xid(o, m->xid);
+
+	if (!p)
+		return DROP_STALE;
+	peer_on_error(o, p, now_us, m->code);
+	return OK;
+}
+
+static enum err dispatch_signal(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	switch (m->type) {
+	case SIGNAL_FOUND:
+		return directory_on_found(o, now_us, m);
+	case SIGNAL_PRESENCE:
+		return directory_on_presence(o, now_us, m);
+	case SIGNAL_DELIVER:
+		return exchange_on_deliver(o, now_us, m);
+	case SIGNAL_ERROR:
+		return on_error(o, now_us, m);
+	case SIGNAL_ACK:
+		return OK;
+	case SIGNAL_CHALLENGE:
+	case SIGNAL_REGISTERED:
+	case SIGNAL_PONG:
+	case SIGNAL_REGISTER:
+	case SIGNAL_PING:
+	case SIGNAL_LOOKUP:
+	case SIGNAL_FORWARD:
+	case SIGNAL_WATCH:
+	case SIGNAL_JOIN:
+	case SIGNAL_JOINED:
+	case SIGNAL_BYE:
+	case SIGNAL_NONE:
+	case SIGNAL_TYPE_COUNT:
+		break;
+	}
+	return DROP_UNKNOWN_TYPE;
+}
+
+enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *frame, size_t len)
+{
+	struct signal_message m;
+	enum err e;
+
+	if (!event_has_room(o))
+		return drop_count(&o->drops, DROP_QUEUE_FULL);
+	e = signal_message_decode(frame, len, &m);
+	if (e == OK && !registrar_on_message(o->registrar, now_us, &m))
+		e = dispatch_signal(o, now_us, &m);
+	drain_registrar(o, now_us);
+	drain_ice(o, now_us);
+	return drop_count(&o->drops, e);
+}
+
+bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	if (registrar_pop_transmit(o->registrar, buf, cap, ret_len))
+		return true;
+	return fifo_pop(&o->frames, NULL, 0, buf, cap, ret_len);
+}
+
+bool overlay_is_registered(const struct overlay *o)
+{
+	return o->link_up && registrar_state(o->registrar) == REGISTRAR_REGISTERED;
+}
+
+const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret_count)
+{
+	return registrar_servers(o->registrar, ret_count);
+}
+
+/* --- the network --- */
+
+enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
+			    const struct netaddr *base, uint16_t local_preference)
+{
+	enum err e = ice_engine_add_socket(o->ice, now_us, socket, base, local_preference);
+
+	drain_ice(o, now_us);
+	return e;
+}
+
+void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket)
+{
+	ice_engine_remove_socket(o->ice, now_us, socket);
+	drain_ice(o, now_us);
+}
+
+enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
+				  const struct netaddr *servers, size_t count)
+{
+	enum err e = ice_engine_set_stun_servers(o->ice, now_us, servers, count);
+
+	drain_ice(o, now_us);
+	return e;
+}
+
+const struct ice_candidate *overlay_local_candidates(const struct overlay *o, size_t *ret_count)
+{
+	return ice_engine_local_candidates(o->ice, ret_count);
+}
+
+enum err overlay_on_datagram(struct overlay *o, uint64_t now_us, uint16_t socket,
+			     const struct netaddr *from, const uint8_t *buf, size_t len)
+{
+	enum err e = ice_engine_input(o->ice, now_us, socket, from, buf, len);
+
+	drain_ice(o, now_us);
+	return e;
+}
+
+void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
+			   const struct netaddr *to)
+{
+	ice_engine_on_send_error(o->ice, now_us, socket, to);
+	drain_ice(o, now_us);
+}
+
+bool overlay_has_output(const struct overlay *o)
+{
+	return o->event_count > 0 || !fifo_is_empty(&o->frames) || !fifo_is_empty(&o->datagrams);
+}
+
+bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *buf, size_t cap)
+{
+	size_t len;
+
+	/* Checks go ahead of what is sealed here. */
+	if (ice_engine_pop_transmit(o->ice, ret, buf, cap))
+		return true;
+	return fifo_pop(&o->datagrams, ret, sizeof(*ret), buf, cap, &len);
+}
+
+/* --- the data plane --- */
+
+enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
+			    const uint8_t *text, size_t len)
+{
+	struct peer *p = directory_get(o, peer);
+	struct session *s = p ? session_of_index(p, session) : NULL;
+	struct control_message m;
+	enum err e;
+
+	if (!s || !event_has_room(o))
+		return drop_count(&o->drops, DROP_UNKNOWN_INDEX);
+	e = control_decode(text, len, &m);
+	if (e != OK)
+		return drop_count(&o->drops, e);
+	session_on_heard(o, p, s, now_us);
+	switch (m.type) {
+	case CONTROL_PING:
+		m.type = CONTROL_PONG;
+		e = session_send_control(o, s->has_path || !p->current ? s : p->current, &m);
+		break;
+	case CONTROL_PONG:
+		event_push(o, OVERLAY_EVENT_PONG, peer)->ping_id = m.id;
+		break;
+	case CONTROL_HELLO:
+		break;
+	case CONTROL_CLOSE:
+		if (s == p->current) {
+			peer_drop_sessions(o, p, now_us);
+			peer_set_state(o, p, now_us, OVERLAY_PEER_IDLE, OVERLAY_REASON_CLOSED);
+		}
+		break;
+	case CONTROL_OFFER:
+		e = rekey_on_offer(o, p, now_us, m.body, m.body_len);
+		break;
+	case CONTROL_ANSWER:
+		e = rekey_on_answer(o, p, now_us, m.body, m.body_len);
+		break;
+	}
+	peer_update_timer(o, p);
+	drain_ice(o, now_us);
+	return drop_count(&o->drops, e);
+}
+
+enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *packet, size_t len)
+{
+	struct tunnel_inner inner;
+	struct peer *p;
+	enum err e = tunnel_inner_read(packet, len, &inner);
+
+	if (e == OK && inner.kind == TUNNEL_INNER_CONTROL)
+		e = DROP_MALFORMED;
+	if (e != OK)
+		return drop_count(&o->drops, e);
+	p = directory_find_address(o, &inner.destination);
+	if (!p) {
+		if (!directory_is_overlay_address(o, &inner.destination) || !event_has_room(o))
+			return drop_count(&o->drops, DROP_NO_ROUTE);
+		p = directory_add(o, now_us);
+		if (!p)
+			return drop_count(&o->drops, DROP_LIMIT);
+		p->address = inner.destination;
+	}
+	if (p->current && p->current->has_path) {
+		/* The path came up while the packet was on its way here. */
+		return drop_count(&o->drops, session_send(o, p->current, packet, len));
+	}
+	e = packet_push(o->pool, &p->queue, packet, len);
+	peer_connect(o, p, now_us);
+	drain_ice(o, now_us);
+	return drop_count(&o->drops, e);
+}
+
+void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
+			      uint64_t sealed_packets)
+{
+	struct peer *p = directory_get(o, peer);
+	struct session *s = p ? session_of_index(p, session) : NULL;
+
+	if (s)
+		session_on_heard(o, p, s, now_us);
+	if (s && s == p->current) {
+		rekey_on_use(o, p, now_us, sealed_packets);
+		peer_update_timer(o, p);
+	}
+	drain_ice(o, now_us);
+}
+
+/* --- peers --- */
+
+enum err overlay_connect(struct overlay *o, uint64_t now_us, const char *name, uint32_t *ret_peer)
+{
+	struct peer *p;
+
+	if (!identifier_is_valid(name) || strcmp(name, o->own.name) == 0)
+		return ERR_INVALID;
+	p = directory_find_name(o, name);
+	if (!p) {
+		p = directory_add(o, now_us);
+		if (!p)
+			return ERR_LIMIT;
+		memcpy(p->name, name, strlen(name) + 1);
+	}
+	*ret_peer = p->number;
+	p->pause_us = 0;
+	p->pause_until_us = now_us;
+	peer_connect(o, p, now_us);
+	drain_ice(o, now_us);
+	return OK;
+}
+
+enum err overlay_ping(struct overlay *o, uint64_t now_us, uint32_t peer, uint64_t ping_id)
+{
+	struct control_message m = {.type = CONTROL_PING, .id = ping_id};
+	struct peer *p = directory_get(o, peer);
+
+	(void)now_us;
+	if (!p)
+		return ERR_NOT_FOUND;
+	return p->current ? session_send_control(o, p->current, &m) : ERR_WRONG_STATE;
+}
+
+void overlay_close_peers(struct overlay *o, uint64_t now_us)
+{
+	struct control_message close = {.type = CONTROL_CLOSE};
+
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		struct peer *p = &o->peers[n];
+
+		if (p->in_use && p->current && p->current->has_path &&
+		    session_send_control(o, p->current, &close) != OK)
+			o->drops.count[DROP_SEND]++;
+	}
+	registrar_bye(o->registrar, now_us);
+}
+
+static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
+{
+	const struct session *s = p->current;
+
+	*ret = (struct overlay_peer_info){
+		.peer = p->number,
+		.cert = p->has_cert ? &p->cert : NULL,
+		.name = p->name,
+		.present = p->present,
+		.state = p->state,
+		.reason = p->reason,
+		.since_us = p->since_us,
+	};
+	if (s && s->secret) {
+		ret->session = s->local_index;
+		ret->cipher = s->cipher;
+		ret->has_path = s->has_path;
+		ret->path = s->path;
+	}
+}
+
+bool overlay_next_peer(const struct overlay *o, uint32_t *cursor, struct overlay_peer_info *ret)
+{
+	while (*cursor < o->peer_limit) {
+		const struct peer *p = &o->peers[(*cursor)++];
+
+		if (p->in_use) {
+			fill_info(p, ret);
+			return true;
+		}
+	}
+	return false;
+}
+
+enum err overlay_peer(const struct overlay *o, uint32_t peer, struct overlay_peer_info *ret)
+{
+	if (peer >= o->peer_limit || !o->peers[peer].in_use)
+		return ERR_NOT_FOUND;
+	fill_info(&o->peers[peer], ret);
+	return OK;
+}
+
+enum err overlay_session_keys(struct overlay *o, uint32_t peer, uint32_t session,
+			      struct overlay_session_keys *ret)
+{
+	struct peer *p = directory_get(o, peer);
+	const struct session *s = p ? session_of_index(p, session) : NULL;
+
+	if (!s)
+		return ERR_NOT_FOUND;
+	*ret = (struct overlay_session_keys){
+		.local_index = s->local_index,
+		.remote_index = s->remote_index,
+		.cipher = s->cipher,
+		.lanes = s->lanes,
+	};
+	memcpy(ret->send_key, s->secret->send_key, sizeof(ret->send_key));
+	memcpy(ret->receive_key, s->secret->receive_key, sizeof(ret->receive_key));
+	return OK;
+}
+
+const struct route_table *overlay_routes(const struct overlay *o)
+{
+	return o->routes;
+}
+
+const struct drop_counters *overlay_drops(const struct overlay *o)
+{
+	return &o->drops;
+}
+
+const struct drop_counters *overlay_ice_drops(const struct overlay *o)
+{
+	return ice_engine_drops(o->ice);
+}
+
+/* --- time --- */
+
+uint64_t overlay_next_deadline(const struct overlay *o)
+{
+	uint64_t due = heap_next_deadline(&o->timers);
+
+	due = deadline_min(due, registrar_next_deadline(o->registrar));
+	return deadline_min(due, ice_engine_next_deadline(o->ice));
+}
+
+void overlay_on_deadline(struct overlay *o, uint64_t now_us)
+{
+	struct heap_node *n;
+
+	while (event_has_room(o) && (n = heap_pop_due(&o->timers, now_us)) != NULL)
+		peer_on_deadline(o, container_of(n, struct peer, timer), now_us);
+	if (registrar_next_deadline(o->registrar) <= now_us)
+		registrar_on_deadline(o->registrar, now_us);
+	if (ice_engine_next_deadline(o->ice) <= now_us)
+		ice_engine_on_deadline(o->ice, now_us);
+	drain_registrar(o, now_us);
+	drain_ice(o, now_us);
+}

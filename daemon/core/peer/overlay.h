@@ -1,0 +1,263 @@
+/*
+ * The whole protocol of one host, without any I/O.
+ *
+ * An overlay knows the peers of the network, finds the best path to each with ICE, agrees keys with
+ * each through the rendezvous, and says what the data plane is to use. It is driven like every core
+ * object: bytes and time go in; bytes, events and a deadline come out. The daemon drives it with real
+ * sockets; the simulator drives two or more of them over a virtual network with the same calls.
+ *
+ *	rendezvous frames ---> overlay_on_signal()        overlay_pop_signal()  ---> rendezvous
+ *	STUN datagrams ------> overlay_on_datagram()      overlay_pop_transmit() --> UDP sockets
+ *	opened control ------> overlay_on_control()       overlay_pop_event() -----> the shell
+ *	packets with no path > overlay_on_packet()        overlay_next_deadline()
+ *
+ * Life of a connection, seen from the host that wants it:
+ *
+ *	IDLE -> LOOKUP      a packet or a ping for a peer whose certificate is not known
+ *	     -> OFFERING    Noise message 1 with our ICE description goes through the rendezvous,
+ *	                    again with the same exchange id after 1, 2 and 4 s
+ *	     -> CHECKING    the answer is there: keys exist, ICE checks pairs
+ *	     -> CONNECTED   the first pair is valid: packets flow, queued ones first. ICE may still
+ *	                    move to a better pair until it has nominated one
+ *	     -> FAILED      with the reason; the next packet tries again after a pause that grows
+ *
+ * The host that is offered to goes from any state to CHECKING with its answer. When both offer at
+ * once, the offer of the higher identifier stands (DESIGN: glare). An offer for a peer that is
+ * connected makes a second session beside the first; the first carries data until authenticated data
+ * came over the second.
+ *
+ * Data packets never enter here: the shell gives keys and path of each SESSION event to the data
+ * plane, which hands back only what it cannot place: STUN, control packets (first nibble of the
+ * plaintext is 0, see control.h), and packets whose peer has no path yet. Those are queued here, at
+ * most OVERLAY_QUEUE_PACKETS a peer, and sealed on the control lane when the path is there.
+ *
+ * What a stranger can make grow is bounded at creation: peers, queued packets, frames, events.
+ */
+#ifndef ICETUN_PEER_OVERLAY_H
+#define ICETUN_PEER_OVERLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/base/err.h"
+#include "daemon/core/base/netaddr.h"
+#include "daemon/core/base/random.h"
+#include "daemon/core/cert/cert.h"
+#include "daemon/core/crypto/aead.h"
+#include "daemon/core/crypto/dh.h"
+#include "daemon/core/crypto/sign.h"
+#include "daemon/core/ice/engine.h"
+#include "daemon/core/route/table.h"
+#include "daemon/core/signal/message.h"
+
+/* Packets that wait for one peer while it is being connected. */
+#define OVERLAY_QUEUE_PACKETS 64
+/* No peer: the packet's destination belongs to nobody we know. */
+#define OVERLAY_NO_PEER	      UINT32_MAX
+
+struct overlay;
+
+struct overlay_params {
+	struct random_source random;
+	size_t max_peers;
+	size_t queue_packets; /* shared by all peers */
+	size_t mtu; /* largest inner packet in bytes */
+	uint16_t ta_ms; /* pacing that we propose, 0 = default */
+	uint8_t lanes; /* lanes that our data plane receives */
+	uint16_t max_sockets;
+	const struct dh_keypair *noise; /* copied to secret memory */
+	const uint8_t *certificate; /* our own, copied */
+	size_t certificate_len;
+	const uint8_t *authority_public; /* SIGN_PUBLIC_BYTES */
+	uint64_t epoch; /* higher with every start of the daemon */
+	uint64_t last_stamp_us; /* stamp of the newest offer of an earlier life, 0 = none */
+	uint64_t now_us;
+	uint64_t unix_us; /* wall clock at now_us, for validity and stamps */
+};
+
+/* Each state is explained above. */
+enum overlay_peer_state {
+	OVERLAY_PEER_IDLE,
+	OVERLAY_PEER_LOOKUP,
+	OVERLAY_PEER_OFFERING,
+	OVERLAY_PEER_CHECKING,
+	OVERLAY_PEER_CONNECTED,
+	OVERLAY_PEER_FAILED,
+	OVERLAY_PEER_STATE_COUNT,
+};
+
+/* Why the last attempt ended, for people: see overlay_reason_text(). */
+enum overlay_reason {
+	OVERLAY_REASON_NONE,
+	OVERLAY_REASON_ABSENT, /* the rendezvous says that the peer is not registered */
+	OVERLAY_REASON_UNKNOWN, /* the rendezvous knows no such member */
+	OVERLAY_REASON_NO_ANSWER,
+	OVERLAY_REASON_NO_PATH, /* ICE found no working pair */
+	OVERLAY_REASON_LOST, /* the path stopped working */
+	OVERLAY_REASON_CLOSED, /* the peer said goodbye */
+	OVERLAY_REASON_OFFLINE, /* no connection to the rendezvous */
+	OVERLAY_REASON_CERTIFICATE, /* the peer's certificate is not acceptable */
+	OVERLAY_REASON_REFUSED, /* the rendezvous refused to forward */
+	OVERLAY_REASON_COUNT,
+};
+
+const char *overlay_peer_state_name(enum overlay_peer_state s);
+const char *overlay_reason_text(enum overlay_reason r);
+
+enum overlay_event_type {
+	/* peer: state changed; old_state, state, reason */
+	OVERLAY_EVENT_PEER_STATE,
+	/* peer, session: keys are there; fetch them with overlay_session_keys() */
+	OVERLAY_EVENT_SESSION_ADD,
+	/* peer, session: forget its keys */
+	OVERLAY_EVENT_SESSION_REMOVE,
+	/* peer, session, path: send the peer's packets with this session on this path */
+	OVERLAY_EVENT_PATH,
+	/* peer: no path any more; packets come to overlay_on_packet() */
+	OVERLAY_EVENT_PATH_CLEAR,
+	/* peer: its number is free and may become another peer's */
+	OVERLAY_EVENT_PEER_FORGOTTEN,
+	/* the routing table changed: fetch it with overlay_routes() */
+	OVERLAY_EVENT_ROUTES,
+	/* registered with the rendezvous; servers in overlay_servers() */
+	OVERLAY_EVENT_REGISTERED,
+	/* no longer registered; it is tried again without help */
+	OVERLAY_EVENT_UNREGISTERED,
+	/* the rendezvous refused us for good: signal_error */
+	OVERLAY_EVENT_REFUSED,
+	/* the link to the rendezvous is dead though the system has not noticed: make a new one */
+	OVERLAY_EVENT_LINK_DEAD,
+	/* peer answered ping_id */
+	OVERLAY_EVENT_PONG,
+	/* gathering is done, or a local candidate came or went */
+	OVERLAY_EVENT_LOCAL_CANDIDATES,
+	/* stamp_us went out in an offer: keep it on disk */
+	OVERLAY_EVENT_STAMP,
+};
+
+struct overlay_event {
+	enum overlay_event_type type;
+	uint32_t peer;
+	uint32_t session; /* our receiver index */
+	enum overlay_peer_state old_state, state;
+	enum overlay_reason reason;
+	struct ice_path path;
+	uint64_t ping_id;
+	uint64_t stamp_us;
+	enum signal_error signal_error;
+};
+
+/* What the data plane needs of one session. */
+struct overlay_session_keys {
+	uint32_t local_index;
+	uint32_t remote_index;
+	enum aead_cipher cipher;
+	uint8_t lanes; /* that the peer may send on */
+	uint8_t send_key[AEAD_KEY_BYTES];
+	uint8_t receive_key[AEAD_KEY_BYTES];
+};
+
+/* One peer for people. Strings live until the next call into the overlay. */
+struct overlay_peer_info {
+	uint32_t peer;
+	uint32_t session; /* the one that carries data, 0 = none */
+	const char *name; /* "" while only an address is known */
+	const struct cert *cert; /* NULL while it is not known */
+	bool present; /* registered, as far as the rendezvous told */
+	enum overlay_peer_state state;
+	enum overlay_reason reason;
+	uint64_t since_us; /* when it entered the state */
+	bool has_path;
+	struct ice_path path;
+	enum aead_cipher cipher;
+};
+
+/* Return: OK; ERR_NO_MEMORY; ERR_INVALID for our own certificate (why is a DROP_* in *ret_why). */
+MUST_USE enum err overlay_create(struct overlay **ret, const struct overlay_params *params,
+				 enum err *ret_why);
+/* Wipes and frees. Queue goodbyes with overlay_close_peers() first and pop their transmits. */
+void overlay_destroy(struct overlay *o);
+
+/* The wall clock, when it was set or jumped. */
+void overlay_set_wall_clock(struct overlay *o, uint64_t now_us, uint64_t unix_us);
+const struct cert *overlay_own_cert(const struct overlay *o);
+
+/* --- the rendezvous --- */
+
+/* The connection to the rendezvous came up or went down. */
+void overlay_on_link(struct overlay *o, uint64_t now_us, bool up);
+/* One frame from the rendezvous. Return: OK or why it was ignored (counted). */
+enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *frame, size_t len);
+/* Return: true with the next frame of *ret_len bytes for the rendezvous. @cap is at least
+ * SIGNAL_MESSAGE_MAX_BYTES. */
+bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len);
+bool overlay_is_registered(const struct overlay *o);
+/* STUN and TURN servers of the last registration. */
+const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret_count);
+
+/* --- the network --- */
+
+/* Local sockets and servers: see ice/engine.h, same arguments and errors. */
+MUST_USE enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
+				     const struct netaddr *base, uint16_t local_preference);
+void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket);
+MUST_USE enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
+					   const struct netaddr *servers, size_t count);
+const struct ice_candidate *overlay_local_candidates(const struct overlay *o, size_t *ret_count);
+
+/* One STUN datagram that arrived on @socket. Return: OK or why it was ignored (counted). */
+enum err overlay_on_datagram(struct overlay *o, uint64_t now_us, uint16_t socket,
+			     const struct netaddr *from, const uint8_t *buf, size_t len);
+/* The system refused to send to @to. */
+void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
+			   const struct netaddr *to);
+/* Return: true with the next datagram; @cap is at least 2048 bytes and mtu + 64. */
+bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *buf, size_t cap);
+
+/* --- what the data plane hands over --- */
+
+/* A control packet that @session of @peer opened. Return: OK or why it was ignored (counted). */
+enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
+			    const uint8_t *text, size_t len);
+/* A packet from the TUN device that had no path. It is queued and its peer is connected.
+ * Return: OK; DROP_NO_ROUTE; DROP_QUEUE_FULL; DROP_LIMIT; DROP_TRUNCATED, DROP_MALFORMED, DROP_TOO_LONG. */
+enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *packet, size_t len);
+/* Authenticated packets came from @peer since the last call: ICE counts them as liveness. With
+ * @session's key the data plane's busiest lane has sealed @sealed_packets: keys wear out by use. */
+void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
+			      uint64_t sealed_packets);
+
+/* --- peers --- */
+
+/* Finds a peer by identifier, and starts to connect it at once where it is not. For a name that is not known
+ * yet a lookup starts. Return: OK with *ret_peer; ERR_INVALID for a name that is no identifier or our
+ * own; ERR_LIMIT. */
+MUST_USE enum err overlay_connect(struct overlay *o, uint64_t now_us, const char *name,
+				  uint32_t *ret_peer);
+/* Sends a ping inside the tunnel. Return: OK, ERR_WRONG_STATE while there is no path,
+ * ERR_NOT_FOUND. */
+MUST_USE enum err overlay_ping(struct overlay *o, uint64_t now_us, uint32_t peer, uint64_t ping_id);
+/* Says goodbye to every peer that is connected and to the rendezvous. */
+void overlay_close_peers(struct overlay *o, uint64_t now_us);
+
+/* Walks over the peers: *cursor starts at 0. Return: false at the end. */
+bool overlay_next_peer(const struct overlay *o, uint32_t *cursor, struct overlay_peer_info *ret);
+MUST_USE enum err overlay_peer(const struct overlay *o, uint32_t peer,
+			       struct overlay_peer_info *ret);
+/* Return: OK, ERR_NOT_FOUND. Wipe *ret with secret_wipe(). */
+MUST_USE enum err overlay_session_keys(struct overlay *o, uint32_t peer, uint32_t session,
+				       struct overlay_session_keys *ret);
+const struct route_table *overlay_routes(const struct overlay *o);
+const struct drop_counters *overlay_drops(const struct overlay *o);
+const struct drop_counters *overlay_ice_drops(const struct overlay *o);
+
+/* --- time and events --- */
+
+uint64_t overlay_next_deadline(const struct overlay *o);
+void overlay_on_deadline(struct overlay *o, uint64_t now_us);
+bool overlay_pop_event(struct overlay *o, struct overlay_event *ret);
+/* Something waits for one of the three pop functions. */
+bool overlay_has_output(const struct overlay *o);
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * Private to the room: what an overlay, a peer and a session are made of, and who may change what.
+ *
+ *	overlay.c    creation, inputs and outputs, events, deadlines
+ *	directory.c  which peers exist: certificates, presence, lookups, routes
+ *	peer.c       the states of one peer; the only place that sets them
+ *	exchange.c   the offer and the answer
+ *	session.c    keys, the control lane, paths; which of two sessions carries the data
+ *	rekey.c      renewal of the keys inside the tunnel
+ *
+ * A peer has at most two sessions: `current` carries its data, `next` is being made. A session is an
+ * ICE agent and keys. Sessions are allocated when an offer is made or answered, never for a packet.
+ */
+#ifndef ICETUN_PEER_PEER_H
+#define ICETUN_PEER_PEER_H
+
+#include "daemon/core/base/fifo.h"
+#include "daemon/core/base/heap.h"
+#include "daemon/core/noise/handshake.h"
+#include "daemon/core/peer/control.h"
+#include "daemon/core/peer/overlay.h"
+#include "daemon/core/peer/packet_queue.h"
+#include "daemon/core/signal/handshake.h"
+#include "daemon/core/signal/registrar.h"
+#include "daemon/core/tunnel/keys.h"
+#include "daemon/core/tunnel/packet.h"
+#include "daemon/core/tunnel/rekey.h"
+
+/* An offer is sent again after 1, 2 and 4 s, and given up 10 s after it was first sent. */
+#define OFFER_TRIES	  4
+#define OFFER_GIVE_UP_US  (10 * US_PER_S)
+#define LOOKUP_TRIES	  4
+/* Pause after a failed attempt: doubles from the first to the second value. */
+#define BACKOFF_MIN_US	  (1 * US_PER_S)
+#define BACKOFF_MAX_US	  (60 * US_PER_S)
+/* A replaced session still opens what is in flight for so long. */
+#define SESSION_LINGER_US (5 * US_PER_S)
+/* One more answer of the same peer is not computed within this time. */
+#define OFFER_SPACING_US  (100 * US_PER_MS)
+#define EVENT_SLOTS	  1024
+/* Left free for what one input can cause. */
+#define EVENT_RESERVE	  32
+
+/* Secret memory of one session or one exchange. */
+struct session_secret {
+	uint8_t send_key[AEAD_KEY_BYTES];
+	uint8_t receive_key[AEAD_KEY_BYTES];
+};
+
+struct session {
+	uint32_t peer;
+	uint32_t local_index;
+	uint32_t remote_index;
+	bool initiator;
+	uint8_t xid[SIGNAL_XID_BYTES];
+	struct noise *noise; /* initiator, until the answer is there */
+	struct ice_agent *agent;
+	enum aead_cipher cipher;
+	uint8_t lanes; /* that the peer uses */
+	struct session_secret *secret; /* NULL until there are keys */
+	struct tunnel_tx *tx; /* the control lane */
+	bool has_path;
+	struct ice_path path;
+	bool heard; /* authenticated data came over it */
+	struct tunnel_rekey rekey;
+	uint8_t *message; /* our offer or answer, to send it again */
+	size_t message_len;
+};
+
+struct peer {
+	bool in_use;
+	bool present;
+	bool has_cert;
+	bool wants_connection; /* something waits for this peer */
+	uint32_t number;
+	char name[sizeof(((struct cert *)NULL)->name)]; /* "" while only the address is known */
+	struct netaddr address; /* what the lookup asks for while there is no name */
+	struct cert cert;
+	enum overlay_peer_state state;
+	enum overlay_reason reason;
+	uint64_t since_us;
+	struct session *current, *next;
+	struct session *old; /* replaced, opens late packets until old_until_us */
+	uint64_t old_until_us;
+	struct packet_list queue;
+	struct heap_node timer;
+	uint8_t lookup_xid[SIGNAL_XID_BYTES];
+	uint8_t tries; /* of the present lookup or offer */
+	uint64_t retry_us; /* DEADLINE_NONE: nothing to do again */
+	uint64_t give_up_us;
+	uint64_t rekey_us; /* when the keys of `current` want attention */
+	uint64_t pause_until_us;
+	uint64_t pause_us;
+	uint64_t stamp_us; /* of the newest offer that was accepted */
+	uint64_t last_offer_us; /* when the last offer was looked at */
+	uint8_t *waiting_offer; /* one that came before gathering was done: xid, then the message */
+	size_t waiting_offer_len;
+};
+
+struct overlay {
+	struct random_source random;
+	struct overlay_params params;
+	struct dh_keypair *noise; /* secret memory */
+	uint8_t authority_public[SIGN_PUBLIC_BYTES];
+	uint8_t certificate[CERT_MAX_BYTES];
+	size_t certificate_len;
+	struct cert own;
+	int64_t unix_offset_us; /* wall clock minus monotonic clock */
+	uint64_t last_stamp_us;
+	bool link_up;
+	struct registrar *registrar;
+	struct ice_engine *ice;
+	struct peer *peers;
+	uint32_t peer_limit; /* numbers in use are below it */
+	struct heap timers;
+	struct route_table *routes;
+	struct packet_pool *pool;
+	struct fifo frames; /* for the rendezvous */
+	struct fifo datagrams; /* sealed control packets: struct ice_transmit, then the bytes */
+	struct overlay_event events[EVENT_SLOTS];
+	size_t event_head, event_count;
+	struct drop_counters drops;
+	uint8_t scratch[SIGNAL_MESSAGE_MAX_BYTES]; /* a frame or packet while it is built */
+	uint8_t plain[SIGNAL_MESSAGE_MAX_BYTES]; /* a handshake payload; wiped after use */
+};
+
+/* overlay.c */
+struct overlay_event *event_push(struct overlay *o, enum overlay_event_type type, uint32_t peer);
+bool event_has_room(const struct overlay *o);
+uint64_t overlay_unix_us(const struct overlay *o, uint64_t now_us);
+/* Queues @m for the rendezvous; when it cannot go, it is counted: every message is repeated. */
+void frame_send(struct overlay *o, const struct signal_message *m);
+
+/* directory.c */
+struct peer *directory_get(struct overlay *o, uint32_t number);
+struct peer *directory_find_name(struct overlay *o, const char *name);
+/* The peer that @address is routed to, or NULL. */
+struct peer *directory_find_address(struct overlay *o, const struct netaddr *address);
+/* A free slot, or that of an idle peer that nobody needs; NULL when all are busy. */
+struct peer *directory_add(struct overlay *o, uint64_t now_us);
+/* Verifies @buf and learns it for @p, or for the peer it names where @p is NULL.
+ * Return: OK with *ret, DROP_*. */
+MUST_USE enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
+				  size_t len, struct peer *p, struct peer **ret);
+void directory_send_lookup(struct overlay *o, struct peer *p);
+enum err directory_on_found(struct overlay *o, uint64_t now_us, const struct signal_message *m);
+enum err directory_on_presence(struct overlay *o, uint64_t now_us,
+			       const struct signal_message *m);
+/* Our overlay networks contain @address, and it is not our own. */
+bool directory_is_overlay_address(const struct overlay *o, const struct netaddr *address);
+
+/* peer.c */
+void peer_init(struct peer *p, uint32_t number, uint64_t now_us);
+void peer_set_state(struct overlay *o, struct peer *p, uint64_t now_us,
+		    enum overlay_peer_state state, enum overlay_reason reason);
+void peer_connect(struct overlay *o, struct peer *p, uint64_t now_us);
+void peer_fail(struct overlay *o, struct peer *p, uint64_t now_us, enum overlay_reason reason);
+void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+void peer_on_error(struct overlay *o, struct peer *p, uint64_t now_us, enum signal_error error);
+void peer_on_gathered(struct overlay *o, struct peer *p, uint64_t now_us);
+void peer_on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e);
+void peer_update_timer(struct overlay *o, struct peer *p);
+/* Forgets all sessions. */
+void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us);
+
+/* exchange.c */
+#define EXCHANGE_LABEL_OFFER "icetun offer answer 1"
+#define EXCHANGE_LABEL_REKEY "icetun rekey 1"
+/* The handshake of @s, bound to @label, the network, both hosts and s->xid. Return: OK, ERR_*. */
+MUST_USE enum err exchange_make_noise(struct overlay *o, const struct peer *p,
+				      const struct session *s, const char *label,
+				      struct noise **ret);
+/* A stamp above all before. */
+uint64_t exchange_next_stamp(struct overlay *o, uint64_t now_us);
+/* Makes p->next with an offer and sends it. Return: OK, ERR_*. */
+MUST_USE enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us);
+void exchange_resend(struct overlay *o, const struct peer *p, const struct session *s);
+enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct signal_message *m);
+enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
+			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
+			   size_t len);
+
+/* rekey.c */
+/* The present keys were used; the data plane's busiest lane has sealed @packets with them. */
+void rekey_on_use(struct overlay *o, struct peer *p, uint64_t now_us, uint64_t packets);
+/* Begins a renewal that is due; ends a session whose keys have expired. */
+void rekey_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+/* Return: true when a renewal was under way and its message went out again. */
+bool rekey_retry(struct overlay *o, struct peer *p, uint64_t now_us);
+enum err rekey_on_offer(struct overlay *o, struct peer *p, uint64_t now_us, const uint8_t *body,
+			size_t len);
+enum err rekey_on_answer(struct overlay *o, struct peer *p, uint64_t now_us, const uint8_t *body,
+			 size_t len);
+
+/* session.c */
+/* Return: OK with a session that has an ICE agent and an index; ERR_NO_MEMORY, ERR_LIMIT. */
+MUST_USE enum err session_create(struct overlay *o, struct peer *p, uint64_t now_us,
+				 bool initiator, struct session **ret);
+/* The same without an agent: new keys for the session that p->current is. */
+MUST_USE enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
+				      struct session **ret);
+void session_destroy(struct overlay *o, struct session *s, uint64_t now_us);
+/* Takes the keys of a finished handshake, for s->cipher, and announces the session. @lanes: that the
+ * peer will use. Return: OK, ERR_*. */
+MUST_USE enum err session_start(struct overlay *o, struct session *s, struct noise *n,
+				uint32_t remote_index, uint8_t lanes, uint64_t now_us);
+/* New keys go over the path of the old ones, and greet. */
+void session_take_path(struct session *s, const struct session *from);
+struct session *session_of_index(struct peer *p, uint32_t local_index);
+struct session *session_of_agent(struct peer *p, const struct ice_agent *agent);
+/* Seals one packet on the control lane and queues it for the session's path.
+ * Return: OK, ERR_WRONG_STATE without a path, ERR_*. */
+MUST_USE enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain,
+			       size_t len);
+MUST_USE enum err session_send_control(struct overlay *o, struct session *s,
+				       const struct control_message *m);
+/* ICE found or moved the path of @s. */
+void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
+		     const struct ice_path *path);
+/* Authenticated data came over @s: where it is the next session, it becomes the current one. */
+void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
+
+#endif

@@ -1,0 +1,441 @@
+#include "tests/support/mesh.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/crypto/secret.h"
+#include "daemon/core/signal/message.h"
+#include "daemon/core/tunnel/inner.h"
+#include "daemon/core/tunnel/packet.h"
+
+#define UNIX_START_US (1700000000ULL * US_PER_S)
+
+struct mesh_message {
+	struct mesh_message *next;
+	uint64_t at_us;
+	struct mesh_host *to;
+	bool is_frame;
+	struct netaddr from;
+	size_t len;
+	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
+};
+
+static void fly(struct mesh *m, struct mesh_host *to, bool is_frame, const struct netaddr *from,
+		const uint8_t *buf, size_t len)
+{
+	struct mesh_message *f = calloc(1, sizeof(*f));
+	struct mesh_message **at = &m->flying;
+
+	f->at_us = m->now_us + MESH_DELAY_US;
+	f->to = to;
+	f->is_frame = is_frame;
+	if (from)
+		f->from = *from;
+	f->len = len;
+	memcpy(f->buf, buf, len);
+	while (*at && (*at)->at_us <= f->at_us)
+		at = &(*at)->next;
+	f->next = *at;
+	*at = f;
+}
+
+/* --- the rendezvous --- */
+
+static void answer(struct mesh_host *to, const struct signal_message *message)
+{
+	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
+	size_t len;
+
+	if (signal_message_encode(message, buf, sizeof(buf), &len) == OK)
+		fly(to->mesh, to, true, NULL, buf, len);
+}
+
+static struct mesh_host *host_of(struct mesh *m, const char *name, const struct netaddr *address)
+{
+	for (size_t i = 0; i < m->host_count; i++) {
+		if (strcmp(m->hosts[i].name, name) == 0 ||
+		    (!name[0] && netaddr_ip_equal(&m->hosts[i].address, address)))
+			return &m->hosts[i];
+	}
+	return NULL;
+}
+
+static void challenge(struct mesh_host *h)
+{
+	struct signal_message c = {.type = SIGNAL_CHALLENGE, .server_time_s = 1, .nonce = {1}};
+
+	answer(h, &c);
+}
+
+static void forward(struct mesh_host *from, const struct signal_message *in)
+{
+	struct mesh_host *to = host_of(from->mesh, in->to, NULL);
+	struct signal_message out = *in;
+
+	out.type = SIGNAL_DELIVER;
+	memcpy(out.from, from->name, strlen(from->name) + 1);
+	if (to && to->link_up) {
+		answer(to, &out);
+		out = (struct signal_message){.type = SIGNAL_ACK};
+	} else {
+		out = (struct signal_message){.type = SIGNAL_ERROR, .code = SIGNAL_ERROR_ABSENT};
+	}
+	memcpy(out.xid, in->xid, sizeof(out.xid));
+	answer(from, &out);
+}
+
+static void on_frame(struct mesh_host *from, const uint8_t *buf, size_t len)
+{
+	struct mesh *m = from->mesh;
+	struct signal_message in, out = {0};
+	struct mesh_host *found;
+
+	if (signal_message_decode(buf, len, &in) != OK)
+		abort();
+	if (m->filter_frame && !m->filter_frame(m, from, &in))
+		return;
+	memcpy(out.xid, in.xid, sizeof(out.xid));
+	if (in.type == SIGNAL_REGISTER) {
+		out = (struct signal_message){
+			.type = SIGNAL_REGISTERED, .lease_ms = 75000, .ping_ms = 20000};
+		answer(from, &out);
+	} else if (in.type == SIGNAL_PING) {
+		out = (struct signal_message){.type = SIGNAL_PONG, .seq = in.seq};
+		answer(from, &out);
+	} else if (in.type == SIGNAL_LOOKUP) {
+		found = host_of(m, in.name, &in.address);
+		out.type = found ? SIGNAL_FOUND : SIGNAL_ERROR;
+		out.code = found ? SIGNAL_ERROR_OTHER : SIGNAL_ERROR_UNKNOWN;
+		out.certificate = found ? found->certificate : NULL;
+		out.certificate_len = found ? found->certificate_len : 0;
+		out.online = found && found->link_up;
+		answer(from, &out);
+	} else if (in.type == SIGNAL_FORWARD) {
+		forward(from, &in);
+	}
+}
+
+/* --- the data plane --- */
+
+static struct mesh_session *session_of(struct mesh_host *h, uint32_t index)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++) {
+		if (h->sessions[i].rx && h->sessions[i].index == index)
+			return &h->sessions[i];
+	}
+	return NULL;
+}
+
+static void add_session(struct mesh_host *h, const struct overlay_event *e)
+{
+	struct overlay_session_keys keys;
+
+	if (overlay_session_keys(h->overlay, e->peer, e->session, &keys) != OK)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++) {
+		struct mesh_session *s = &h->sessions[i];
+
+		if (s->rx)
+			continue;
+		s->peer = e->peer;
+		s->index = e->session;
+		if (tunnel_tx_create(&s->tx, keys.cipher, keys.send_key, keys.remote_index, 1) !=
+			    OK ||
+		    tunnel_rx_create(&s->rx, keys.cipher, keys.receive_key, keys.lanes) != OK)
+			abort();
+		return;
+	}
+	abort();
+}
+
+static void remove_session(struct mesh_session *s)
+{
+	if (!s)
+		return;
+	tunnel_tx_destroy(s->tx);
+	tunnel_rx_destroy(s->rx);
+	*s = (struct mesh_session){0};
+}
+
+static void on_data(struct mesh_host *h, const uint8_t *buf, size_t len)
+{
+	uint8_t plain[SIGNAL_MESSAGE_MAX_BYTES];
+	struct tunnel_header header;
+	struct tunnel_inner inner;
+	struct mesh_session *s;
+	size_t plain_len;
+
+	if (tunnel_header_read(buf, len, &header) != OK)
+		return;
+	s = session_of(h, header.receiver_index);
+	if (!s || tunnel_open(s->rx, buf, len, plain, sizeof(plain), &plain_len) != OK ||
+	    tunnel_inner_read(plain, plain_len, &inner) != OK)
+		return;
+	if (inner.kind == TUNNEL_INNER_CONTROL) {
+		(void)overlay_on_control(h->overlay, h->mesh->now_us, s->peer, s->index, plain,
+					 plain_len);
+		return;
+	}
+	h->packets++;
+	h->last_packet_len = plain_len;
+	memcpy(h->last_packet, plain, plain_len);
+	overlay_on_authenticated(h->overlay, h->mesh->now_us, s->peer, s->index,
+				 tunnel_tx_packets(s->tx));
+}
+
+void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t len)
+{
+	uint8_t packet[2048] = {0x45, 0, (uint8_t)(len >> 8), (uint8_t)len, [8] = 64, [9] = 17};
+	uint8_t out[2048 + TUNNEL_OVERHEAD_BYTES];
+	struct mesh_session *s = h->has_path ? session_of(h, h->path_session) : NULL;
+	size_t out_len;
+
+	memcpy(packet + 12, h->address.ip, 4);
+	memcpy(packet + 16, to->address.ip, 4);
+	if (!s) {
+		(void)overlay_on_packet(h->overlay, h->mesh->now_us, packet, len);
+		return;
+	}
+	if (tunnel_seal(s->tx, packet, len, out, sizeof(out), &out_len) != OK)
+		abort();
+	if (h->mesh->filter_datagram && !h->mesh->filter_datagram(h->mesh, h, out, out_len))
+		return;
+	for (size_t i = 0; i < h->mesh->host_count; i++) {
+		if (netaddr_equal(&h->mesh->hosts[i].socket, &h->path.remote))
+			fly(h->mesh, &h->mesh->hosts[i], false, &h->socket, out, out_len);
+	}
+}
+
+/* --- running --- */
+
+static void on_event(struct mesh_host *h, const struct overlay_event *e)
+{
+	if (h->log_count < ARRAY_SIZE(h->log))
+		h->log[h->log_count++] = *e;
+	if (e->type == OVERLAY_EVENT_SESSION_ADD)
+		add_session(h, e);
+	else if (e->type == OVERLAY_EVENT_SESSION_REMOVE)
+		remove_session(session_of(h, e->session));
+	else if (e->type == OVERLAY_EVENT_PATH_CLEAR)
+		h->has_path = false;
+	if (e->type == OVERLAY_EVENT_PATH) {
+		h->has_path = true;
+		h->path_session = e->session;
+		h->path = e->path;
+	}
+}
+
+static void drain(struct mesh_host *h)
+{
+	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
+	struct overlay_event e;
+	struct ice_transmit t;
+	size_t len;
+
+	while (overlay_pop_event(h->overlay, &e))
+		on_event(h, &e);
+	while (overlay_pop_signal(h->overlay, buf, sizeof(buf), &len)) {
+		if (h->link_up)
+			on_frame(h, buf, len);
+	}
+	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf))) {
+		if (h->mesh->filter_datagram &&
+		    !h->mesh->filter_datagram(h->mesh, h, buf, t.len))
+			continue;
+		for (size_t i = 0; i < h->mesh->host_count; i++) {
+			if (netaddr_equal(&h->mesh->hosts[i].socket, &t.to))
+				fly(h->mesh, &h->mesh->hosts[i], false, &h->socket, buf, t.len);
+		}
+	}
+}
+
+static void drain_all(struct mesh *m)
+{
+	for (size_t i = 0; i < m->host_count; i++)
+		drain(&m->hosts[i]);
+}
+
+static void deliver(struct mesh *m)
+{
+	struct mesh_message *f = m->flying;
+	struct mesh_host *h = f->to;
+
+	m->flying = f->next;
+	if (f->is_frame) {
+		if (h->link_up)
+			(void)overlay_on_signal(h->overlay, m->now_us, f->buf, f->len);
+	} else if (f->buf[0] < 4) {
+		(void)overlay_on_datagram(h->overlay, m->now_us, 1, &f->from, f->buf, f->len);
+	} else {
+		on_data(h, f->buf, f->len);
+	}
+	free(f);
+}
+
+bool mesh_run(struct mesh *m, uint64_t limit_us, bool (*done)(struct mesh *m))
+{
+	uint64_t until = m->now_us + limit_us;
+
+	for (;;) {
+		uint64_t due = m->flying ? m->flying->at_us : DEADLINE_NONE;
+
+		drain_all(m);
+		if (done && done(m))
+			return true;
+		due = m->flying ? m->flying->at_us : DEADLINE_NONE;
+		for (size_t i = 0; i < m->host_count; i++)
+			due = deadline_min(due, overlay_next_deadline(m->hosts[i].overlay));
+		if (due > until) {
+			m->now_us = until;
+			return done == NULL;
+		}
+		if (due > m->now_us)
+			m->now_us = due;
+		if (m->flying && m->flying->at_us <= m->now_us)
+			deliver(m);
+		for (size_t i = 0; i < m->host_count; i++)
+			overlay_on_deadline(m->hosts[i].overlay, m->now_us);
+	}
+}
+
+/* --- set-up --- */
+
+static void make_certificate(struct mesh_host *h, uint8_t number)
+{
+	struct cert c = {
+		.serial = number,
+		.noise_public = {0},
+		.address_count = 1,
+		.network_count = 1,
+		.issued_s = (int64_t)(UNIX_START_US / US_PER_S) - 100,
+		.not_before_s = (int64_t)(UNIX_START_US / US_PER_S) - 100,
+		.not_after_s = (int64_t)(UNIX_START_US / US_PER_S) + 1000000,
+	};
+
+	memcpy(c.name, h->name, strlen(h->name) + 1);
+	memcpy(c.noise_public, h->noise.public, sizeof(c.noise_public));
+	memcpy(c.curve_public, h->noise.public, sizeof(c.curve_public));
+	c.curve_public[0] ^= 1;
+	c.addresses[0] = h->address;
+	c.networks[0] = netprefix_of(&h->address, 16);
+	if (cert_sign(&c, h->mesh->authority_secret, h->certificate, sizeof(h->certificate),
+		      &h->certificate_len) != OK)
+		abort();
+}
+
+static void start(struct mesh_host *h)
+{
+	struct mesh *m = h->mesh;
+	struct overlay_params params = {
+		.random = random_seeded_source(&m->seed),
+		.max_peers = 8,
+		.queue_packets = 256,
+		.mtu = 1280,
+		.lanes = 2,
+		.max_sockets = 4,
+		.noise = &h->noise,
+		.certificate = h->certificate,
+		.certificate_len = h->certificate_len,
+		.authority_public = m->authority_public,
+		.epoch = ++h->epoch,
+		.now_us = m->now_us,
+		.unix_us = UNIX_START_US + m->now_us,
+	};
+	enum err why;
+
+	if (overlay_create(&h->overlay, &params, &why) != OK ||
+	    overlay_add_socket(h->overlay, m->now_us, 1, &h->socket, 65535) != OK)
+		abort();
+	h->link_up = !m->server_down;
+	if (h->link_up) {
+		overlay_on_link(h->overlay, m->now_us, true);
+		challenge(h);
+	}
+}
+
+static void stop(struct mesh_host *h)
+{
+	overlay_destroy(h->overlay);
+	h->overlay = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++)
+		remove_session(&h->sessions[i]);
+	h->has_path = false;
+}
+
+void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
+{
+	static const char *const names[MESH_MAX_HOSTS] = {"alice", "bob", "carol"};
+	uint8_t authority_seed[SIGN_SEED_BYTES] = {7};
+	struct random_source random;
+
+	*m = (struct mesh){.now_us = US_PER_S, .host_count = hosts};
+	random_seeded_init(&m->seed, seed);
+	random = random_seeded_source(&m->seed);
+	sign_keypair(authority_seed, m->authority_public, m->authority_secret);
+	for (size_t i = 0; i < hosts; i++) {
+		struct mesh_host *h = &m->hosts[i];
+		uint8_t n = (uint8_t)(i + 1);
+		uint8_t socket[4] = {192, 0, 2, n}, address[4] = {10, 77, 0, n};
+
+		h->mesh = m;
+		h->name = names[i];
+		h->socket = netaddr_from_ip4(socket, 4000);
+		h->address = netaddr_from_ip4(address, 0);
+		dh_generate(&h->noise, &random);
+		make_certificate(h, n);
+	}
+	for (size_t i = 0; i < hosts; i++)
+		start(&m->hosts[i]);
+}
+
+void mesh_destroy(struct mesh *m)
+{
+	while (m->flying) {
+		struct mesh_message *f = m->flying;
+
+		m->flying = f->next;
+		free(f);
+	}
+	for (size_t i = 0; i < m->host_count; i++)
+		stop(&m->hosts[i]);
+}
+
+void mesh_restart(struct mesh_host *h)
+{
+	stop(h);
+	start(h);
+}
+
+void mesh_set_server(struct mesh *m, bool up)
+{
+	m->server_down = !up;
+	for (size_t i = 0; i < m->host_count; i++) {
+		struct mesh_host *h = &m->hosts[i];
+
+		h->link_up = up;
+		overlay_on_link(h->overlay, m->now_us, up);
+		if (up)
+			challenge(h);
+	}
+}
+
+enum overlay_peer_state mesh_state(const struct mesh_host *h, const char *peer)
+{
+	struct overlay_peer_info info;
+	uint32_t cursor = 0;
+
+	while (overlay_next_peer(h->overlay, &cursor, &info)) {
+		if (strcmp(info.name, peer) == 0)
+			return info.state;
+	}
+	return OVERLAY_PEER_STATE_COUNT;
+}
+
+size_t mesh_count(const struct mesh_host *h, enum overlay_event_type type)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->log_count; i++)
+		n += h->log[i].type == type;
+	return n;
+}

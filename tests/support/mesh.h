@@ -1,0 +1,81 @@
+/*
+ * Whole hosts (struct overlay) with virtual time, a flat network and a rendezvous that only forwards:
+ * enough to test the peer room without I/O. Time moves only in mesh_run(), from event to event.
+ *
+ * A test may look at each datagram and frame on its way, and drop it (`filter_*`). Hosts have the
+ * names "alice", "bob", "carol", the overlay addresses 10.77.0.1, .2, .3 and one socket each at
+ * 192.0.2.1, .2, .3.
+ */
+#ifndef ICETUN_TESTS_MESH_H
+#define ICETUN_TESTS_MESH_H
+
+#include "daemon/core/crypto/random.h"
+#include "daemon/core/peer/overlay.h"
+#include "daemon/core/tunnel/keys.h"
+
+#define MESH_MAX_HOSTS 3
+#define MESH_DELAY_US  (10 * US_PER_MS)
+
+struct mesh;
+
+struct mesh_session {
+	uint32_t peer, index;
+	struct tunnel_tx *tx;
+	struct tunnel_rx *rx;
+};
+
+struct mesh_host {
+	struct mesh *mesh;
+	const char *name;
+	struct dh_keypair noise;
+	uint8_t certificate[CERT_MAX_BYTES];
+	size_t certificate_len;
+	struct overlay *overlay;
+	struct netaddr socket, address;
+	bool link_up;
+	uint64_t epoch;
+	/* The data plane. */
+	struct mesh_session sessions[8];
+	bool has_path;
+	uint32_t path_session;
+	struct ice_path path;
+	/* What the test asks about. */
+	struct overlay_event log[512];
+	size_t log_count;
+	uint8_t last_packet[2048];
+	size_t last_packet_len;
+	size_t packets; /* IP packets received */
+};
+
+struct mesh_message; /* on its way */
+
+struct mesh {
+	uint64_t now_us;
+	struct random_seeded seed;
+	uint8_t authority_public[SIGN_PUBLIC_BYTES], authority_secret[SIGN_SECRET_BYTES];
+	struct mesh_host hosts[MESH_MAX_HOSTS];
+	size_t host_count;
+	struct mesh_message *flying; /* sorted by arrival */
+	bool server_down;
+	/* Return: false to drop. NULL: everything passes. */
+	bool (*filter_datagram)(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
+				size_t len);
+	bool (*filter_frame)(struct mesh *m, const struct mesh_host *from,
+			     struct signal_message *message);
+};
+
+void mesh_create(struct mesh *m, size_t hosts, uint64_t seed);
+void mesh_destroy(struct mesh *m);
+/* Stops and starts the daemon of @h: sessions are forgotten, the identity stays. */
+void mesh_restart(struct mesh_host *h);
+/* The connections to the server, all at once. */
+void mesh_set_server(struct mesh *m, bool up);
+/* Until @done says so or @limit_us have passed. Return: whether it was done. */
+bool mesh_run(struct mesh *m, uint64_t limit_us, bool (*done)(struct mesh *m));
+/* An IPv4 packet of @len bytes (20..1280) from @h to @to goes into the TUN of @h. */
+void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t len);
+enum overlay_peer_state mesh_state(const struct mesh_host *h, const char *peer);
+/* How many events of @type the host has seen. */
+size_t mesh_count(const struct mesh_host *h, enum overlay_event_type type);
+
+#endif

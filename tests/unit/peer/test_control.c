@@ -1,0 +1,66 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/core/peer/control.h"
+
+static void round_trip(void **state)
+{
+	static const uint8_t body[] = {1, 2, 3};
+	static const struct control_message all[] = {
+		{.type = CONTROL_PING, .id = 0x0102030405060708},
+		{.type = CONTROL_PONG, .id = UINT64_MAX},
+		{.type = CONTROL_HELLO},
+		{.type = CONTROL_CLOSE},
+		{.type = CONTROL_OFFER, .body = body, .body_len = sizeof(body)},
+		{.type = CONTROL_ANSWER, .body = body, .body_len = sizeof(body)},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		uint8_t buf[64];
+		struct control_message m;
+		size_t len;
+
+		assert_int_equal(control_encode(&all[i], buf, sizeof(buf), &len), OK);
+		assert_int_equal(buf[0] >> 4, 0);
+		assert_int_equal(control_decode(buf, len, &m), OK);
+		assert_int_equal(m.type, all[i].type);
+		assert_int_equal(m.id, all[i].id);
+		assert_int_equal(m.body_len, all[i].body_len);
+		if (m.body_len)
+			assert_memory_equal(m.body, body, sizeof(body));
+		for (size_t cap = 0; cap < len; cap++)
+			assert_int_equal(control_encode(&all[i], buf, cap, &len), ERR_NO_SPACE);
+	}
+}
+
+static void refused(void **state)
+{
+	static const uint8_t ping[] = {1, 0, 0, 0, 0, 0, 0, 0, 9, 7};
+	static const uint8_t unknown[] = {15}, zero[] = {0};
+	struct control_message m;
+
+	(void)state;
+	assert_int_equal(control_decode(ping, 0, &m), DROP_TRUNCATED);
+	for (size_t len = 1; len < 9; len++)
+		assert_int_equal(control_decode(ping, len, &m), DROP_TRUNCATED);
+	assert_int_equal(control_decode(ping, 9, &m), OK);
+	assert_int_equal(control_decode(ping, 10, &m), DROP_MALFORMED);
+	assert_int_equal(control_decode(unknown, 1, &m), DROP_UNKNOWN_TYPE);
+	assert_int_equal(control_decode(zero, 1, &m), DROP_UNKNOWN_TYPE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
