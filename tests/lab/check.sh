@@ -9,7 +9,7 @@ check_begin() {
 	[ -c /dev/net/tun ] || { echo "skipped: needs /dev/net/tun"; exit 77; }
 	CHECK_EXPECTED=()
 	# shellcheck disable=SC2034 # for lab_start()
-	LAB_ENV=(ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+	LAB_ENV=(ASAN_OPTIONS=strict_string_checks=1
 		UBSAN_OPTIONS=print_stacktrace=1)
 	lab_begin "icetun-lab-$$" "$(mktemp -d /tmp/icetun-lab.XXXXXX)"
 	trap check_end EXIT
