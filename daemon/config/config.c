@@ -1,0 +1,384 @@
+#include "daemon/config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/config/value.h"
+
+/* A typing error in a key is at most this many letters away from what was meant. */
+#define SUGGEST_DISTANCE 2
+#define KEY_BYTES	 50 /* inih's own limit */
+
+struct key {
+	const char *section;
+	const char *name;
+	const char *preset;  /* as text, through the same parser */
+	const char *allowed; /* for people: what the value must be */
+	bool (*parse)(struct config *config, const struct key *key, const char *value);
+	size_t offset;	   /* in struct config, of what parse() fills in */
+	size_t cap;	   /* bytes there, for text */
+	uint32_t min, max; /* for numbers */
+};
+
+static void *field(struct config *config, const struct key *key)
+{
+	return (char *)config + key->offset;
+}
+
+static bool parse_path(struct config *config, const struct key *key, const char *value)
+{
+	return value_path(value, field(config, key), key->cap);
+}
+
+static bool parse_account(struct config *config, const struct key *key, const char *value)
+{
+	return value_account(value, field(config, key), key->cap);
+}
+
+/* "" is a value of its own: stay. */
+static bool parse_user(struct config *config, const struct key *key, const char *value)
+{
+	config->user[0] = '\0';
+	return !*value || parse_account(config, key, value);
+}
+
+static bool parse_interface(struct config *config, const struct key *key, const char *value)
+{
+	return value_interface(value, field(config, key), key->cap);
+}
+
+static bool parse_u32(struct config *config, const struct key *key, const char *value)
+{
+	return value_number(value, key->min, key->max, field(config, key));
+}
+
+static bool parse_u16(struct config *config, const struct key *key, const char *value)
+{
+	uint16_t *at = field(config, key);
+	uint32_t v;
+
+	if (!value_number(value, key->min, key->max, &v))
+		return false;
+	*at = (uint16_t)v;
+	return true;
+}
+
+static bool parse_log_level(struct config *config, const struct key *key, const char *value)
+{
+	(void)key;
+	return log_level_parse(value, &config->log_level);
+}
+
+static bool parse_interfaces(struct config *config, const struct key *key, const char *value)
+{
+	struct config_interfaces *list = field(config, key);
+	char item[CONFIG_INTERFACE_BYTES];
+	int more;
+
+	list->count = 0;
+	while ((more = value_next_item(&value, item, sizeof(item))) == 1) {
+		if (list->count == CONFIG_MAX_INTERFACES ||
+		    !value_interface(item, list->name[list->count], CONFIG_INTERFACE_BYTES))
+			return false;
+		list->count++;
+	}
+	return more == 0;
+}
+
+static bool parse_stun_servers(struct config *config, const struct key *key, const char *value)
+{
+	char item[CONFIG_ENDPOINT_BYTES];
+	int more;
+
+	(void)key;
+	config->stun_server_count = 0;
+	while ((more = value_next_item(&value, item, sizeof(item))) == 1) {
+		if (config->stun_server_count == CONFIG_MAX_SERVERS ||
+		    !value_stun_server(item, config->stun_servers[config->stun_server_count],
+				       CONFIG_ENDPOINT_BYTES))
+			return false;
+		config->stun_server_count++;
+	}
+	return more == 0;
+}
+
+static bool parse_tcp_endpoint(struct config *config, const struct key *key, const char *value)
+{
+	char *at = field(config, key);
+
+	at[0] = '\0';
+	return !*value || value_tcp_endpoint(value, at, key->cap);
+}
+
+/* The tail of a row. */
+#define TEXT(field)		offsetof(struct config, field), sizeof(((struct config *)NULL)->field), 0, 0
+#define NUMBER(field, min, max) offsetof(struct config, field), 0, min, max
+#define OTHER(field)		offsetof(struct config, field), 0, 0, 0
+
+/* In the order of packaging/examples/icetund.conf. */
+static const struct key keys[] = {
+	{"Daemon", "StateDirectory", "/var/lib/icetun", "an absolute path", parse_path,
+	 TEXT(state_directory)},
+	{"Daemon", "ControlSocket", CONFIG_DEFAULT_SOCKET,
+	 "an absolute path of at most 107 characters", parse_path, TEXT(control_socket)},
+	{"Daemon", "ControlGroup", "icetun", "the name of a group", parse_account,
+	 TEXT(control_group)},
+	{"Daemon", "User", "", "the name of a user, or empty", parse_user, TEXT(user)},
+	{"Daemon", "LogLevel", "info", "one of error, warning, info, debug", parse_log_level,
+	 OTHER(log_level)},
+	{"Daemon", "SignalHelper", ICETUN_SIGNAL_HELPER, "an absolute path", parse_path,
+	 TEXT(signal_helper)},
+	{"Interface", "Name", "icetun0",
+	 "a device name of at most 15 letters, digits, '.', '_' and '-'", parse_interface,
+	 TEXT(interface_name)},
+	{"Interface", "MTU", "1280", "a whole number from 576 to 65535 (below 1280 without IPv6)",
+	 parse_u32, NUMBER(mtu_bytes, 576, 65535)},
+	{"Ice", "Port", "0", "a port from 1 to 65535, or 0 for a random one that is kept",
+	 parse_u16, NUMBER(port, 0, 65535)},
+	{"Ice", "AllowInterfaces", "", "at most 16 device names, separated by spaces",
+	 parse_interfaces, OTHER(allow)},
+	{"Ice", "DenyInterfaces", "", "at most 16 device names, separated by spaces",
+	 parse_interfaces, OTHER(deny)},
+	{"Ice", "StunServers", "", "at most 8 of host:port, separated by spaces",
+	 parse_stun_servers, OTHER(stun_servers)},
+	{"Ice", "Ta", "10", "a whole number of milliseconds from 5 to 500", parse_u16,
+	 NUMBER(ta_ms, 5, 500)},
+	{"Rendezvous", "Endpoint", "", "tcp://host:port, or empty for the one in the join token",
+	 parse_tcp_endpoint, TEXT(rendezvous_endpoint)},
+};
+
+#define KEY_COUNT ARRAY_SIZE(keys)
+
+const char *config_key_at(size_t index, const char **ret_section)
+{
+	if (index >= KEY_COUNT)
+		return NULL;
+	*ret_section = keys[index].section;
+	return keys[index].name;
+}
+
+void config_init(struct config *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		(void)keys[i].parse(ret, &keys[i], keys[i].preset);
+}
+
+/* --- One file ------------------------------------------------------------------------------- */
+
+struct parser {
+	const char *file;
+	const char *at, *end; /* what is left of the text */
+	int line;	      /* the last one that was handed to inih, from 1 */
+	int error_line;	      /* of the first error, or 0 */
+	struct config config;
+	bool seen[KEY_COUNT];
+	char *error;
+};
+
+/* Keeps the first error. */
+static void fail(struct parser *p, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void fail(struct parser *p, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	if (p->error_line)
+		return;
+	p->error_line = p->line;
+	n = snprintf(p->error, CONFIG_ERROR_BYTES, "%s:%d: ", p->file, p->line);
+	if (n < 0 || n >= CONFIG_ERROR_BYTES)
+		return;
+	va_start(args, format);
+	vsnprintf(p->error + n, CONFIG_ERROR_BYTES - (size_t)n, format, args);
+	va_end(args);
+}
+
+/* Levenshtein distance without regard to case; both at most KEY_BYTES long. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[KEY_BYTES + 1];
+	size_t b_len = strnlen(b, KEY_BYTES);
+
+	for (size_t j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i] && i < KEY_BYTES; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < b_len; j++) {
+			size_t cost = diagonal + (strncasecmp(a + i, b + j, 1) != 0);
+
+			diagonal = row[j + 1];
+			if (row[j] + 1 < cost)
+				cost = row[j] + 1;
+			row[j + 1] = diagonal + 1 < cost ? diagonal + 1 : cost;
+		}
+	}
+	return row[b_len];
+}
+
+/* Says what was wrong with a key that is not in its section. */
+static void fail_unknown(struct parser *p, const char *section, const char *name)
+{
+	size_t best = SUGGEST_DISTANCE + 1;
+	const struct key *near = NULL;
+
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		size_t d = distance(name, keys[i].name);
+
+		if (d == 0 && strcmp(name, keys[i].name) == 0) {
+			fail(p, "%s: this key belongs into section [%s]", name, keys[i].section);
+			return;
+		}
+		if (d < best) {
+			best = d;
+			near = &keys[i];
+		}
+	}
+	if (near)
+		fail(p, "%s: there is no such key in [%s]; did you mean %s in [%s]?", name, section,
+		     near->name, near->section);
+	else
+		fail(p, "%s: there is no such key in [%s]", name, section);
+}
+
+static int on_pair(void *ctx, const char *section, const char *name, const char *value)
+{
+	struct parser *p = ctx;
+
+	for (size_t i = 0; i < KEY_COUNT; i++) {
+		const struct key *key = &keys[i];
+
+		if (strcmp(key->section, section) != 0 || strcmp(key->name, name) != 0)
+			continue;
+		if (p->seen[i])
+			fail(p, "%s: stands twice", name);
+		else if (!key->parse(&p->config, key, *value ? value : key->preset))
+			fail(p, "%s=%s: must be %s", name, value, key->allowed);
+		p->seen[i] = true;
+		return p->error_line == 0;
+	}
+	fail_unknown(p, section, name);
+	return 0;
+}
+
+/* fgets() over the text. A line that inih would cut is an error instead; so is a NUL. Indentation is
+ * taken away, since inih takes an indented line for a continuation. */
+static char *next_line(char *line, int cap, void *ctx)
+{
+	struct parser *p = ctx;
+	const char *newline;
+	size_t len;
+
+	if (p->at == p->end || p->error_line)
+		return NULL;
+	p->line++;
+	newline = memchr(p->at, '\n', (size_t)(p->end - p->at));
+	len = (size_t)((newline ? newline : p->end) - p->at);
+	if (memchr(p->at, '\0', len)) {
+		fail(p, "there is a NUL in this line; is it a text file?");
+		return NULL;
+	}
+	if (len + 2 > (size_t)cap) {
+		fail(p, "this line is too long, the limit is %d characters", cap - 2);
+		return NULL;
+	}
+	memcpy(line, p->at, len);
+	line[len] = '\0';
+	p->at = newline ? newline + 1 : p->end;
+	memmove(line, line + strspn(line, " \t"), strlen(line + strspn(line, " \t")) + 1);
+	return line;
+}
+
+enum err config_parse(const char *file, const char *text, size_t len, struct config *ret,
+		      char error[static CONFIG_ERROR_BYTES])
+{
+	struct parser p = {.file = file, .at = text, .end = text + len, .error = error};
+	int bad_line;
+
+	config_init(&p.config);
+	bad_line = ini_parse_stream(next_line, &p, on_pair, &p);
+	if (bad_line > 0 && (p.error_line == 0 || bad_line < p.error_line)) {
+		p.line = bad_line;
+		p.error_line = 0;
+		fail(&p, "this is neither [Section] nor Key=value");
+	}
+	if (p.error_line || bad_line < 0)
+		return ERR_INVALID;
+	*ret = p.config;
+	return OK;
+}
+
+/* Reads up to @cap bytes. Return: how many, or -1. */
+static ssize_t read_all(int fd, char *buf, size_t cap)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	do {
+		n = read(fd, buf + at, cap - at);
+		if (n > 0)
+			at += (size_t)n;
+	} while ((n > 0 && at < cap) || (n < 0 && errno == EINTR));
+	return n < 0 ? -1 : (ssize_t)at;
+}
+
+static enum err fail_file(const char *file, enum err e, const char *why,
+			  char error[static CONFIG_ERROR_BYTES])
+{
+	snprintf(error, CONFIG_ERROR_BYTES, "%s: %s", file, why);
+	return e;
+}
+
+static enum err open_failed(const char *file, char error[static CONFIG_ERROR_BYTES])
+{
+	int why = errno;
+
+	return fail_file(file,
+			 why == ENOENT	 ? ERR_NOT_FOUND
+			 : why == EACCES ? ERR_PERMISSION
+					 : ERR_IO,
+			 strerror(why), error);
+}
+
+enum err config_load(const char *file, struct config *ret, char error[static CONFIG_ERROR_BYTES])
+{
+	const char *name = file ? file : CONFIG_DEFAULT_FILE;
+	char *text;
+	ssize_t len;
+	enum err e;
+	int fd;
+
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && !file && errno == ENOENT) {
+		config_init(ret);
+		return OK;
+	}
+	if (fd < 0)
+		return open_failed(name, error);
+	text = malloc(CONFIG_FILE_MAX_BYTES + 1);
+	if (!text) {
+		close(fd);
+		return fail_file(name, ERR_NO_MEMORY, err_text(ERR_NO_MEMORY), error);
+	}
+	len = read_all(fd, text, CONFIG_FILE_MAX_BYTES + 1);
+	if (len < 0)
+		e = fail_file(name, ERR_IO, strerror(errno), error);
+	else if (len > CONFIG_FILE_MAX_BYTES)
+		e = fail_file(name, ERR_LIMIT, "the file is larger than 64 KiB", error);
+	else
+		e = config_parse(name, text, (size_t)len, ret, error);
+	free(text);
+	close(fd);
+	return e;
+}

@@ -1,0 +1,139 @@
+#include "daemon/config/value.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/core/base/err.h"
+#include "daemon/core/base/netaddr.h"
+
+#define DIGITS	"0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+#define HOST_BYTES 254	/* RFC 1035: 253 characters */
+#define STUN_PORT  3478 /* RFC 8489 s. 18.6 */
+#define SEPARATORS " \t,"
+
+static bool is_of(const char *text, const char *set)
+{
+	return *text && text[strspn(text, set)] == '\0';
+}
+
+static bool copy(const char *text, char *ret, size_t cap)
+{
+	size_t len = strlen(text);
+
+	if (len >= cap)
+		return false;
+	memcpy(ret, text, len + 1);
+	return true;
+}
+
+bool value_number(const char *text, uint32_t min, uint32_t max, uint32_t *ret)
+{
+	uint64_t v = 0;
+
+	if (!is_of(text, DIGITS))
+		return false;
+	for (; *text; text++) {
+		v = v * 10 + (uint64_t)(*text - '0');
+		if (v > max)
+			return false;
+	}
+	if (v < min)
+		return false;
+	*ret = (uint32_t)v;
+	return true;
+}
+
+bool value_path(const char *text, char *ret, size_t cap)
+{
+	return text[0] == '/' && copy(text, ret, cap);
+}
+
+bool value_account(const char *text, char *ret, size_t cap)
+{
+	return is_of(text, LETTERS DIGITS "_-.") && text[0] != '-' && copy(text, ret, cap);
+}
+
+bool value_interface(const char *text, char *ret, size_t cap)
+{
+	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return false;
+	return is_of(text, LETTERS DIGITS "_-.") && copy(text, ret, cap);
+}
+
+/* Splits "host[:port]" or "[ipv6][:port]". @preset_port: 0 when a port has to be there. */
+static bool host_and_port(const char *text, uint32_t preset_port, char host[static HOST_BYTES],
+			  uint32_t *ret_port)
+{
+	const char *end, *port;
+	struct netaddr a;
+
+	if (text[0] == '[') {
+		text++;
+		end = strchr(text, ']');
+		port = end ? end + 1 : NULL;
+	} else {
+		end = text + strcspn(text, ":");
+		port = end;
+	}
+	if (!end || end == text || (size_t)(end - text) >= HOST_BYTES)
+		return false;
+	memcpy(host, text, (size_t)(end - text));
+	host[end - text] = '\0';
+	if (*end == ']' ? netaddr_parse_ip(host, 0, &a) != OK || a.family != NETADDR_IP6
+			: !is_of(host, LETTERS DIGITS "-."))
+		return false;
+	*ret_port = preset_port;
+	if (*port == '\0')
+		return preset_port != 0;
+	return *port == ':' && value_number(port + 1, 1, UINT16_MAX, ret_port);
+}
+
+static bool endpoint(const char *scheme, const char *text, uint32_t preset_port, char *ret,
+		     size_t cap)
+{
+	char host[HOST_BYTES];
+	char out[HOST_BYTES + 32];
+	uint32_t port;
+
+	if (!host_and_port(text, preset_port, host, &port))
+		return false;
+	if (strchr(host, ':'))
+		snprintf(out, sizeof(out), "%s[%s]:%u", scheme, host, port);
+	else
+		snprintf(out, sizeof(out), "%s%s:%u", scheme, host, port);
+	return copy(out, ret, cap);
+}
+
+bool value_stun_server(const char *text, char *ret, size_t cap)
+{
+	static const char scheme[] = "stun:";
+
+	if (strncmp(text, scheme, strlen(scheme)) == 0)
+		text += strlen(scheme);
+	return endpoint("", text, STUN_PORT, ret, cap);
+}
+
+bool value_tcp_endpoint(const char *text, char *ret, size_t cap)
+{
+	static const char scheme[] = "tcp://";
+
+	return strncmp(text, scheme, strlen(scheme)) == 0 &&
+	       endpoint(scheme, text + strlen(scheme), 0, ret, cap);
+}
+
+int value_next_item(const char **at, char *item, size_t cap)
+{
+	const char *start = *at + strspn(*at, SEPARATORS);
+	size_t len = strcspn(start, SEPARATORS);
+
+	if (len == 0)
+		return 0;
+	if (len >= cap)
+		return -1;
+	memcpy(item, start, len);
+	item[len] = '\0';
+	*at = start + len;
+	return 1;
+}
