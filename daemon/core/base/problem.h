@@ -56,6 +56,8 @@
 	  "Choose another one: ictl join TOKEN --name NAME")                                       \
 	X(NO_ADDRESS, "NoAddress", 17, true, "the network has no free address left",               \
 	  "Whoever runs the network has to widen its prefix or remove hosts.")                     \
+	X(TOKEN_VERSION, "TokenVersion", 18, true,                                                 \
+	  "the join token is of another version of icetun", "Update icetun here, or the server.")  \
 	X(SERVER_KEY, "ServerKey", 20, true,                                                       \
 	  "the rendezvous server has another key than expected",                                   \
 	  "Either something else answers at that address or the server was set up anew: "          \
