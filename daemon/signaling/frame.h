@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "daemon/core/base/err.h"
+#include "daemon/core/base/problem.h"
 
 #define SIGNAL_FRAME_MAX_BYTES 16384
 /* What fits into SEND and MESSAGE. */
@@ -95,8 +96,10 @@ struct signal_frame {
  * Return: OK; ERR_INVALID for anything else, then both are untouched. */
 MUST_USE enum err signal_endpoint_split(const char *endpoint, char *ret_host, char *ret_port);
 
-/* Encodes @f into @out. Return: OK; ERR_NO_SPACE; ERR_INVALID for a configuration without endpoints
- * or with one that does not split. */
+/* Return: OK; ERR_INVALID when there is no endpoint, too many, or one that does not split. */
+MUST_USE enum err signal_link_config_check(const struct signal_link_config *c);
+
+/* Encodes @f into @out. Return: OK; ERR_NO_SPACE; ERR_INVALID for a configuration that is not usable. */
 MUST_USE enum err signal_frame_encode(const struct signal_frame *f, uint8_t *out, size_t cap,
 				      size_t *ret_len);
 /* Decodes one record; *ret borrows @buf, and is wiped on failure. Return: OK, DROP_TRUNCATED,
@@ -107,7 +110,9 @@ MUST_USE enum err signal_frame_decode(const uint8_t *buf, size_t len, struct sig
 const char *signal_link_state_name(enum signal_link_state state);
 /* A short name for logs and JSON: "server_key". */
 const char *signal_link_reason_name(enum signal_link_reason reason);
-/* A sentence for people, that says what to do. */
+/* A sentence fragment for people, without capital and full stop. */
 const char *signal_link_reason_text(enum signal_link_reason reason);
+/* The problem that the reason is to a person, which has the advice. */
+enum problem signal_link_reason_problem(enum signal_link_reason reason);
 
 #endif
