@@ -301,6 +301,7 @@ size_t simnet_add_router(struct simnet *net, size_t above, const struct simnet_l
 	if (nat->outside.family != NETADDR_NONE)
 		r->translator = nat_create(&params);
 	params.outside = (struct netaddr){0};
+	params.mapping = NAT_INDEPENDENT; /* there is one endpoint only */
 	r->filter = nat_create(&params);
 	return i;
 }

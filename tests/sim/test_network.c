@@ -316,6 +316,9 @@ static void ip6_is_filtered_only(void **state)
 	assert_true(netaddr_equal(&d.from, &in6));
 	assert_int_equal(send_to(&b, b.server, &s6, &in6, host, NULL), 1);
 	assert_int_equal(send_to(&b, b.other_server, &t6, &in6, host, NULL), 0);
+	assert_int_equal(send_to(&b, host, &in6, &t6, b.other_server, NULL), 1);
+	assert_int_equal(send_to(&b, b.other_server, &t6, &in6, host, NULL), 1);
+	assert_int_equal(send_to(&b, b.server, &s6, &in6, host, NULL), 1);
 	simnet_destroy(b.net);
 }
 
