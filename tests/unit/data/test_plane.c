@@ -54,6 +54,8 @@ static void test_both_ways_and_both_ciphers(void **state)
 	assert_true(stats.last_rx_us > 0);
 	data_plane_peer_stats(a.plane, 2, &stats);
 	assert_int_equal(stats.tx_packets, 66);
+	assert_int_equal(stats.tx_bytes, 66 * (28 + 1500) / 2);
+	assert_true(stats.last_tx_us > 0);
 	assert_int_equal(stats.rx_packets, 66);
 	data_plane_remove_session(a.plane, 1001);
 	assert_false(data_plane_session_stats(a.plane, 1001, &stats));
@@ -216,6 +218,9 @@ static void test_padding_does_not_pass(void **state)
 	ip4_packet(packet, 60, &a.overlay, &b.overlay, 5);
 	packet[3] = 40;
 	assert_int_equal(write(a.tun, packet, 60), 60);
+	assert_int_equal(host_hear(&b, 40), 5);
+	/* A peer that does send it gains nothing. */
+	host_say_control(&a, &b.addr, packet, 60);
 	assert_int_equal(host_hear(&b, 40), 5);
 }
 
@@ -387,21 +392,23 @@ static void test_full_rings_are_counted(void **state)
 		host_say(&small, &small.overlay, &(struct netaddr){.family = 4, .ip = {10, 1}}, 28,
 			 0);
 	}
-	/* Neither flood keeps a peer's message out. */
+	/* Neither flood keeps a peer's message out. The packets say when all was handled. */
 	host_say_control(&b, &small.addr, "\0urgent", 7);
+	host_say(&b, &b.overlay, &small.overlay, 100, 4);
+	assert_int_equal(host_hear(&small, 100), 4);
 	host_say(&small, &small.overlay, &b.overlay, 100, 5);
 	assert_int_equal(host_hear(&b, 100), 5);
-	do
-		host_pop(&small, &input, buf);
-	while (input.kind != DATA_INPUT_CONTROL);
+	host_pop(&small, &input, buf);
+	assert_int_equal(input.kind, DATA_INPUT_CONTROL);
 	while (data_plane_pop(small.plane, &input, buf, sizeof(buf)))
 		popped++;
 	data_plane_counters(small.plane, &c);
 	assert_int_equal(c.rx_stun + c.rx_drops.count[DROP_QUEUE_FULL], 200);
 	assert_int_equal(c.tx_unrouted + c.tx_drops.count[DROP_QUEUE_FULL], 200);
-	assert_true(c.rx_drops.count[DROP_QUEUE_FULL] > 100);
-	assert_true(c.tx_drops.count[DROP_QUEUE_FULL] > 100);
-	assert_in_range(popped, 20, c.rx_stun + c.tx_unrouted);
+	assert_int_equal(popped, c.rx_stun + c.tx_unrouted);
+	assert_in_range(c.rx_stun, 10, 100);
+	assert_in_range(c.tx_unrouted, 10, 100);
+	host_drain_tun(&small);
 	host_check_balance(&small);
 	host_stop(&small);
 }

@@ -1,6 +1,7 @@
 /* The data plane under load: paths, sessions and sockets change while packets run; random datagrams;
  * nothing is left behind. */
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "tests/unit/data/host.h"
 
@@ -99,6 +100,7 @@ struct talker {
 	struct host *host;
 	const struct netaddr *to;
 	_Atomic bool is_stopping;
+	sem_t has_begun; /* for flood() */
 	pthread_t thread;
 };
 
@@ -197,6 +199,8 @@ static void *flood(void *arg)
 	struct netaddr from;
 	int fd = udp_open(&from);
 
+	udp_send(fd, &t->host->addr, packet, sizeof(packet));
+	sem_post(&t->has_begun);
 	while (!atomic_load(&t->is_stopping))
 		udp_send(fd, &t->host->addr, packet, sizeof(packet));
 	close(fd);
@@ -211,14 +215,18 @@ static void test_flood_starves_nobody(void **state)
 	(void)state;
 	t.host = &a;
 	host_link(&a, &b, 1000, CIPHER);
+	assert_int_equal(sem_init(&t.has_begun, 0, 0), 0);
 	assert_int_equal(pthread_create(&t.thread, NULL, flood, &t), 0);
+	sem_wait(&t.has_begun);
 	for (uint64_t i = 0; i < 300; i++) {
 		host_say(&a, &a.overlay, &b.overlay, 100, i);
 		assert_int_equal(host_hear(&b, 100), i);
 	}
 	talker_stop(&t);
+	sem_destroy(&t.has_begun);
 	host_drain_tun(&a);
-	host_check_balance(&b);
+	host_drain_udp(&a, b.udp);
+	host_check_balance(&a);
 	assert_true(host_drops(&a, DROP_UNKNOWN_INDEX) > 0);
 }
 
