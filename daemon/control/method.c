@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/control/internal.h"
+#include "daemon/core/cert/identifier.h"
 
 #define SERVICE "org.varlink.service"
 
@@ -112,9 +113,12 @@ static void handle_peers(struct control_call *call, const json_t *parameters)
 static void handle_join(struct control_call *call, const json_t *parameters)
 {
 	const struct control_params *params = params_of(call);
+	const char *name = get_text(parameters, "name");
 
-	params->ops->join(params->ctx, call, get_text(parameters, "token"),
-			  get_text(parameters, "name"));
+	if (identifier_is_valid(name))
+		params->ops->join(params->ctx, call, get_text(parameters, "token"), name);
+	else
+		control_reply_problem(call, PROBLEM_NAME_INVALID, name);
 }
 
 static void handle_leave(struct control_call *call, const json_t *parameters)
@@ -151,7 +155,9 @@ static bool get_number(const json_t *parameters, const char *key, json_int_t min
 static void handle_ping(struct control_call *call, const json_t *parameters)
 {
 	const struct control_params *params = params_of(call);
+	const char *peer = get_text(parameters, "peer");
 	uint32_t count, interval_ms;
+	struct netaddr address;
 
 	if (!get_number(parameters, "count", 1, CONTROL_PING_MAX_COUNT, 1, &count)) {
 		fail_parameter(call, "count");
@@ -161,9 +167,10 @@ static void handle_ping(struct control_call *call, const json_t *parameters)
 		fail_parameter(call, "interval_ms");
 	} else if (count > 1 && !call->more) {
 		control_call_fail(call, control_varlink_error(SERVICE ".ExpectedMore", NULL, NULL));
+	} else if (!identifier_is_valid(peer) && netaddr_parse_ip(peer, 0, &address) != OK) {
+		control_reply_problem(call, PROBLEM_PEER_UNKNOWN, peer);
 	} else {
-		params->ops->ping(params->ctx, call, get_text(parameters, "peer"), count,
-				  interval_ms);
+		params->ops->ping(params->ctx, call, peer, count, interval_ms);
 	}
 }
 

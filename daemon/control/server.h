@@ -74,7 +74,8 @@ struct control_ops {
 	 * @interval_ms apart; one control_reply_pong() for each, the last one with last = true. */
 	void (*ping)(void *ctx, struct control_call *call, const char *peer, uint32_t count,
 		     uint32_t interval_ms);
-	/* The client has gone; @call is dead after this returns. */
+	/* The client has gone; @call is dead after this returns. What it began goes on (join, up,
+	 * down, leave: nobody hears of the end); a ping stops. */
 	void (*cancelled)(void *ctx, struct control_call *call);
 };
 
