@@ -413,7 +413,7 @@ enum err state_load(const char *directory, struct state *ret, char error[static 
 	struct state *loaded = state_create();
 	uint8_t *buf = secret_alloc(FILE_MAX_BYTES);
 	enum err e;
-	int dir;
+	int dir = -1;
 
 	if (!loaded || !buf)
 		e = fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));
@@ -441,7 +441,7 @@ enum err state_save(const char *directory, const struct state *s,
 		    char error[static STATE_ERROR_BYTES])
 {
 	enum err e;
-	int dir;
+	int dir = -1;
 
 	e = open_directory(directory, &dir, error);
 	if (e != OK)
@@ -460,7 +460,7 @@ enum err state_save_run(const char *directory, const struct state *s,
 			char error[static STATE_ERROR_BYTES])
 {
 	enum err e;
-	int dir;
+	int dir = -1;
 
 	e = open_directory(directory, &dir, error);
 	if (e != OK)
@@ -474,7 +474,7 @@ enum err state_leave(const char *directory, struct state *s, char error[static S
 {
 	struct state *left = state_create();
 	enum err e;
-	int dir;
+	int dir = -1;
 
 	if (!left)
 		return fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));

@@ -344,7 +344,8 @@ static void test_low_order_points(void **state)
 
 		/* Each also with the top bit set, which X25519 does not look at. */
 		memcpy(point, low_order[i / 2], sizeof(point));
-		point[31] |= i % 2 ? 0x80 : 0;
+		if (i % 2)
+			point[31] = (uint8_t)(point[31] | 0x80);
 
 		/* as the key of the host to connect to */
 		pair_prepare(&p);
