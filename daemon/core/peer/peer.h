@@ -2,6 +2,7 @@
  * Private to the room: what an overlay, a peer and a session are made of, and who may change what.
  *
  *	overlay.c    creation, inputs and outputs, events, deadlines
+ *	view.c	     what the shell may look at
  *	directory.c  which peers exist: certificates, presence, lookups, routes
  *	peer.c       the states of one peer; the only place that sets them
  *	exchange.c   the offer and the answer
