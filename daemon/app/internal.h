@@ -1,0 +1,160 @@
+/*
+ * Private to the room: the objects that its files share, and which file owns what.
+ */
+#ifndef ICETUN_APP_INTERNAL_H
+#define ICETUN_APP_INTERNAL_H
+
+#include "daemon/app/app.h"
+#include "daemon/control/server.h"
+#include "daemon/core/peer/overlay.h"
+#include "daemon/data/plane.h"
+#include "daemon/net/interfaces.h"
+#include "daemon/signaling/client.h"
+#include "tun/device.h"
+#include "tun/netcfg.h"
+
+#define APP_MAX_SOCKETS	  16
+#define APP_MAX_PEERS	  1024
+#define APP_QUEUE_PACKETS 1024
+#define APP_MAX_PINGS	  32
+#define APP_DETAIL_BYTES  512
+/* A reply that takes longer is lost. */
+#define APP_PING_TIMEOUT_US (5 * US_PER_S)
+
+struct join;
+struct lookup;
+struct run;
+
+struct app {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct state *state;
+	struct control_server *control;
+	struct run *run; /* NULL while down */
+	struct join *join; /* NULL unless a join is under way */
+	struct control_call *ups[CONTROL_MAX_CLIENTS]; /* `ictl up` that wait */
+	bool stopping;
+	enum problem problem; /* why the last start failed, PROBLEM_NONE otherwise */
+	char problem_detail[APP_DETAIL_BYTES];
+	uint64_t since_us; /* of the present state */
+};
+
+/* One local address in use. */
+struct app_socket {
+	bool in_use;
+	uint16_t number;
+	int fd;
+	struct netaddr base;
+	int ifindex;
+	uint16_t local_preference;
+};
+
+/* One `ictl ping`. */
+struct app_ping {
+	struct run *run;
+	struct control_call *call; /* NULL = slot is free */
+	uint32_t peer;
+	uint32_t left; /* requests to send */
+	uint32_t interval_ms;
+	uint32_t seq; /* of the newest request */
+	bool waiting; /* for the answer to it */
+	uint64_t id;
+	uint64_t sent_us;
+	uint64_t next_us; /* next request, or when the present one is lost */
+	uint64_t give_up_us; /* connecting has taken too long */
+};
+
+/* What exists while the overlay is up. */
+struct run {
+	struct app *app;
+	struct overlay *overlay;
+	struct tun_netcfg *netcfg;
+	struct tun_device *tun;
+	struct data_plane *data;
+	struct signal_client *signal;
+	struct net_watcher *watcher;
+	struct app_socket sockets[APP_MAX_SOCKETS];
+	uint16_t next_socket;
+	uint16_t port; /* common to all sockets */
+	uv_timer_t timer; /* the overlay's next deadline */
+	uv_timer_t tick; /* once a second: liveness, counters */
+	uv_timer_t ping_timer;
+	uv_poll_t data_poll;
+	unsigned int open_handles;
+	bool stopping;
+	struct netaddr stun[CONTROL_MAX_SERVERS]; /* resolved */
+	size_t stun_count;
+	struct lookup *lookups[CONTROL_MAX_SERVERS];
+	size_t resolving; /* look-ups under way */
+	char stun_error[CONTROL_TEXT_BYTES];
+	enum signal_link_state link;
+	enum signal_link_reason link_reason;
+	char link_detail[SIGNAL_DETAIL_BYTES];
+	uint64_t link_since_us, link_error_us;
+	enum signal_error refused; /* 0 = not refused */
+	bool was_registered;
+	uint64_t started_us;
+	struct app_ping pings[APP_MAX_PINGS];
+	uint64_t heard_us[APP_MAX_PEERS]; /* last_rx_us that the overlay was told */
+	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES > 65536 ? SIGNAL_MESSAGE_MAX_BYTES : 65536];
+};
+
+/* app.c */
+uint64_t app_now_us(void);
+uint64_t app_unix_us(void);
+void app_save_run(struct app *a);
+/* Tells every `ictl up` that waits; the last word ends it. */
+void app_up_progress(struct app *a, enum control_state state, const char *text, bool last);
+void app_up_failed(struct app *a, enum problem problem, const char *detail);
+enum control_state app_state(const struct app *a);
+
+/* run.c */
+/* Makes everything. Return: PROBLEM_NONE or what is wrong, with @detail (APP_DETAIL_BYTES). */
+enum problem run_start(struct app *a, char *detail);
+/* Takes everything down; the memory goes when its handles are closed. */
+void run_stop(struct run *r);
+/* Carries out what the overlay wants; after each input to it. */
+void run_pump(struct run *r);
+
+/* sockets.c */
+/* Opens sockets for addresses that are new and closes those of addresses that have gone.
+ * Return: whether there were any. */
+bool sockets_update(struct run *r);
+void sockets_close(struct run *r);
+void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf);
+
+/* resolve.c */
+/* Looks up the STUN servers of the configuration, or of the last registration. */
+void resolve_servers(struct run *r);
+/* Forgets look-ups under way. */
+void resolve_cancel(struct run *r);
+
+/* join.c */
+void join_begin(struct app *a, struct control_call *call, const char *token, const char *name);
+void join_cancel(struct join *j);
+bool join_is_for(const struct join *j, const struct control_call *call);
+
+/* status.c */
+void status_fill(void *ctx, struct control_status *ret);
+bool status_peer(void *ctx, size_t index, struct control_peer *ret);
+void status_path(const struct ice_path *path, struct control_path *ret);
+enum problem problem_of_link(enum signal_link_reason reason);
+enum problem problem_of_signal(enum signal_error error);
+
+/* ping.c */
+void ping_begin(struct run *r, struct control_call *call, const char *peer, uint32_t count,
+		uint32_t interval_ms);
+void ping_on_event(struct run *r, const struct overlay_event *e);
+void ping_on_timer(uv_timer_t *t);
+void ping_cancel(struct run *r, const struct control_call *call);
+/* Ends all with PROBLEM_NOT_UP. */
+void ping_end_all(struct run *r);
+
+/* privilege.c */
+/* Becomes @user (or stays, when it is "") with the capabilities that the daemon needs and no others,
+ * for good. Return: OK, ERR_NOT_FOUND for an unknown user, ERR_PERMISSION. */
+MUST_USE enum err privilege_drop(const char *user);
+/* No core files, no tracing by others. */
+void privilege_protect_memory(void);
+
+#endif

@@ -1,0 +1,572 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/app/internal.h"
+#include "daemon/core/crypto/random.h"
+#include "daemon/core/crypto/secret.h"
+
+#define TICK_MS 1000
+
+/* --- what the overlay wants --- */
+
+static void on_peer_state(struct run *r, const struct overlay_event *e)
+{
+	struct overlay_peer_info info;
+
+	if (overlay_peer(r->overlay, e->peer, &info) != OK)
+		return;
+	log_info("peer.state", "peer=%s old=%s new=%s%s%s", log_quote(info.name).text,
+		 log_quote(overlay_peer_state_name(e->old_state)).text,
+		 log_quote(overlay_peer_state_name(e->state)).text,
+		 e->reason ? " reason=" : "",
+		 e->reason ? log_quote(overlay_reason_text(e->reason)).text : "");
+}
+
+static void add_session(struct run *r, const struct overlay_event *e)
+{
+	struct netprefix allowed[DATA_MAX_ALLOWED];
+	struct overlay_session_keys keys;
+	struct overlay_peer_info info;
+	struct data_session_params params = {.peer = e->peer, .allowed = allowed};
+	enum err err;
+
+	if (overlay_peer(r->overlay, e->peer, &info) != OK || !info.cert ||
+	    overlay_session_keys(r->overlay, e->peer, e->session, &keys) != OK)
+		return; /* gone again before we looked */
+	for (size_t i = 0; i < info.cert->address_count; i++)
+		allowed[params.allowed_count++] =
+			netprefix_of(&info.cert->addresses[i], UINT8_MAX);
+	for (size_t i = 0; i < info.cert->route_count && params.allowed_count < DATA_MAX_ALLOWED;
+	     i++)
+		allowed[params.allowed_count++] = info.cert->routes[i];
+	params.local_index = keys.local_index;
+	params.remote_index = keys.remote_index;
+	params.cipher = keys.cipher;
+	params.send_key = keys.send_key;
+	params.receive_key = keys.receive_key;
+	params.lanes = keys.lanes;
+	err = data_plane_add_session(r->data, &params);
+	secret_wipe(&keys, sizeof(keys));
+	if (err != OK)
+		log_error("session.add", "peer=%s error=%s", log_quote(info.name).text,
+			  err_name(err));
+}
+
+static void set_path(struct run *r, const struct overlay_event *e)
+{
+	struct data_path path = {.socket = e->path.socket, .remote = e->path.remote};
+	char local[NETADDR_TEXT_BYTES], remote[NETADDR_TEXT_BYTES];
+	struct overlay_peer_info info;
+	enum err err = data_plane_set_path(r->data, e->peer, e->session, &path);
+
+	if (overlay_peer(r->overlay, e->peer, &info) != OK)
+		return;
+	log_info("peer.path", "peer=%s local=%s/%s remote=%s/%s rtt_us=%llu nominated=%d result=%s",
+		 log_quote(info.name).text, netaddr_format(&e->path.local, local),
+		 ice_candidate_type_name(e->path.local_type),
+		 netaddr_format(&e->path.remote, remote),
+		 ice_candidate_type_name(e->path.remote_type), (unsigned long long)e->path.rtt_us,
+		 e->path.nominated, err_name(err));
+}
+
+static void on_registered(struct run *r)
+{
+	if (!r->was_registered)
+		log_info("rendezvous.registered", "after_ms=%llu",
+			 (unsigned long long)((app_now_us() - r->started_us) / US_PER_MS));
+	r->was_registered = true;
+	r->refused = 0;
+	resolve_servers(r);
+	app_up_progress(r->app, CONTROL_STATE_UP, "Registered; the overlay is up.", true);
+}
+
+static void on_refused(struct run *r, enum signal_error error)
+{
+	r->refused = error;
+	log_error("rendezvous.refused", "reason=%s", signal_error_name(error));
+	app_up_failed(r->app, problem_of_signal(error), NULL);
+}
+
+/* The stamp is kept ahead of use, so that not each offer writes to the disk. */
+static void keep_stamp(struct run *r, uint64_t stamp_us)
+{
+	struct state *s = r->app->state;
+
+	if (stamp_us <= s->stamp_us)
+		return;
+	s->stamp_us = stamp_us + 60 * US_PER_S;
+	app_save_run(r->app);
+}
+
+static void on_event(struct run *r, const struct overlay_event *e)
+{
+	switch (e->type) {
+	case OVERLAY_EVENT_PEER_STATE:
+		on_peer_state(r, e);
+		ping_on_event(r, e);
+		break;
+	case OVERLAY_EVENT_PEER_FORGOTTEN:
+		data_plane_remove_peer(r->data, e->peer);
+		ping_on_event(r, e);
+		break;
+	case OVERLAY_EVENT_SESSION_ADD:
+		add_session(r, e);
+		break;
+	case OVERLAY_EVENT_SESSION_REMOVE:
+		data_plane_remove_session(r->data, e->session);
+		break;
+	case OVERLAY_EVENT_PATH:
+		set_path(r, e);
+		ping_on_event(r, e);
+		break;
+	case OVERLAY_EVENT_PATH_CLEAR:
+		data_plane_clear_path(r->data, e->peer);
+		break;
+	case OVERLAY_EVENT_ROUTES:
+		if (data_plane_set_routes(r->data, overlay_routes(r->overlay)) != OK)
+			log_error("routes.set", "error=%s", err_name(ERR_NO_MEMORY));
+		break;
+	case OVERLAY_EVENT_REGISTERED:
+		on_registered(r);
+		break;
+	case OVERLAY_EVENT_UNREGISTERED:
+		log_warning("rendezvous.lost", "state=offline");
+		break;
+	case OVERLAY_EVENT_REFUSED:
+		on_refused(r, e->signal_error);
+		break;
+	case OVERLAY_EVENT_LINK_DEAD:
+		log_warning("rendezvous.silent", "action=reconnect");
+		signal_client_reconnect(r->signal);
+		break;
+	case OVERLAY_EVENT_PONG:
+		ping_on_event(r, e);
+		break;
+	case OVERLAY_EVENT_LOCAL_CANDIDATES:
+		log_debug("ice.candidates", "changed=1");
+		break;
+	case OVERLAY_EVENT_STAMP:
+		keep_stamp(r, e->stamp_us);
+		break;
+	}
+}
+
+static void on_timer(uv_timer_t *t);
+
+static void set_timer(struct run *r)
+{
+	uint64_t due = overlay_next_deadline(r->overlay);
+	uint64_t now = app_now_us();
+
+	if (due == DEADLINE_NONE)
+		uv_timer_stop(&r->timer);
+	else
+		uv_timer_start(&r->timer, on_timer,
+			       due <= now ? 0 : (due - now + US_PER_MS - 1) / US_PER_MS, 0);
+}
+
+void run_pump(struct run *r)
+{
+	struct overlay_event e;
+	struct ice_transmit t;
+	size_t len;
+
+	if (r->stopping)
+		return;
+	do {
+		while (overlay_pop_transmit(r->overlay, &t, r->buf, sizeof(r->buf)))
+			sockets_send(r, &t, r->buf);
+		while (overlay_pop_signal(r->overlay, r->buf, sizeof(r->buf), &len)) {
+			if (signal_client_send(r->signal, r->buf, len) != OK)
+				log_debug("rendezvous.send", "result=dropped bytes=%zu", len);
+		}
+		while (overlay_pop_event(r->overlay, &e))
+			on_event(r, &e);
+	} while (overlay_has_output(r->overlay));
+	/* libuv's clock may be behind: the timer is relative to it. */
+	uv_update_time(r->app->loop);
+	set_timer(r);
+}
+
+/* --- inputs --- */
+
+static void on_timer(uv_timer_t *t)
+{
+	struct run *r = t->data;
+
+	overlay_on_deadline(r->overlay, app_now_us());
+	run_pump(r);
+}
+
+/* The overlay hears which peers authenticated data came from. */
+static void on_tick(uv_timer_t *t)
+{
+	struct run *r = t->data;
+	struct overlay_peer_info info;
+	struct data_stats stats;
+	uint32_t cursor = 0;
+
+	while (overlay_next_peer(r->overlay, &cursor, &info)) {
+		if (!info.session || !data_plane_session_stats(r->data, info.session, &stats) ||
+		    stats.last_rx_us <= r->heard_us[info.peer])
+			continue;
+		r->heard_us[info.peer] = stats.last_rx_us;
+		overlay_on_authenticated(r->overlay, app_now_us(), info.peer, info.session,
+					 stats.tx_packets);
+	}
+	overlay_set_wall_clock(r->overlay, app_now_us(), app_unix_us());
+	run_pump(r);
+}
+
+static void on_data(uv_poll_t *poll, int status, int events)
+{
+	struct run *r = poll->data;
+	struct data_input in;
+	int budget = 256;
+
+	(void)events;
+	if (status < 0)
+		return;
+	while (budget-- > 0 && data_plane_pop(r->data, &in, r->buf, sizeof(r->buf))) {
+		switch (in.kind) {
+		case DATA_INPUT_STUN:
+			(void)overlay_on_datagram(r->overlay, in.now_us, in.socket, &in.remote,
+						  r->buf, in.len);
+			break;
+		case DATA_INPUT_CONTROL:
+			(void)overlay_on_control(r->overlay, in.now_us, in.peer, in.local_index,
+						 r->buf, in.len);
+			break;
+		case DATA_INPUT_UNROUTED:
+			(void)overlay_on_packet(r->overlay, in.now_us, r->buf, in.len);
+			break;
+		case DATA_INPUT_SEND_ERROR:
+			overlay_on_send_error(r->overlay, in.now_us, in.socket, &in.remote);
+			break;
+		case DATA_INPUT_TUN_LOST:
+			log_error("tun.lost", "device=%s", tun_device_name(r->tun));
+			break;
+		}
+	}
+	run_pump(r);
+}
+
+static void on_link(void *ctx, enum signal_link_state state, enum signal_link_reason reason,
+		    const char *detail)
+{
+	struct run *r = ctx;
+	enum problem problem = problem_of_link(reason);
+
+	if (r->stopping)
+		return;
+	r->link = state;
+	r->link_since_us = app_now_us();
+	snprintf(r->link_detail, sizeof(r->link_detail), "%s", detail);
+	if (state == SIGNAL_LINK_DOWN) {
+		r->link_reason = reason;
+		r->link_error_us = r->link_since_us;
+		log_warning("rendezvous.down", "reason=%s detail=%s",
+			    signal_link_reason_name(reason), log_quote(detail).text);
+		if (problem == PROBLEM_SERVER_KEY || problem == PROBLEM_SERVER_REFUSED)
+			app_up_failed(r->app, problem, detail);
+		else
+			app_up_progress(r->app, CONTROL_STATE_OFFLINE,
+					signal_link_reason_text(reason), false);
+	} else if (state == SIGNAL_LINK_UP) {
+		app_up_progress(r->app, CONTROL_STATE_STARTING,
+				"Connected to the rendezvous server; registering.", false);
+	}
+	overlay_on_link(r->overlay, app_now_us(), state == SIGNAL_LINK_UP);
+	run_pump(r);
+}
+
+static void on_message(void *ctx, const uint8_t *buf, size_t len)
+{
+	struct run *r = ctx;
+
+	if (r->stopping)
+		return;
+	(void)overlay_on_signal(r->overlay, app_now_us(), buf, len);
+	run_pump(r);
+}
+
+static void on_addresses(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (r->stopping)
+		return;
+	/* Most changes are none of ours: lifetimes, foreign interfaces and routes, our own device. */
+	if (sockets_update(r))
+		signal_client_reconnect(r->signal);
+	run_pump(r);
+}
+
+/* --- start --- */
+
+static struct tun_prefix prefix_of(const struct netaddr *a, uint8_t length_bits)
+{
+	struct tun_prefix p = {
+		.family = a->family,
+		.length_bits = length_bits,
+	};
+
+	memcpy(p.ip, a->ip, netaddr_ip_bytes(a));
+	return p;
+}
+
+static struct tun_prefix network_of(const struct netprefix *n)
+{
+	struct netaddr a = {.family = n->family};
+
+	memcpy(a.ip, n->ip, sizeof(a.ip));
+	return prefix_of(&a, n->length_bits);
+}
+
+static enum problem start_overlay(struct run *r, char *detail)
+{
+	struct state *s = r->app->state;
+	struct overlay_params params = {
+		.random = random_system(),
+		.max_peers = APP_MAX_PEERS,
+		.queue_packets = APP_QUEUE_PACKETS,
+		.mtu = r->app->config->mtu_bytes,
+		.ta_ms = r->app->config->ta_ms,
+		.lanes = 1 + DATA_MAX_WORKERS,
+		.max_sockets = APP_MAX_SOCKETS,
+		.noise = &s->noise,
+		.certificate = s->certificate,
+		.certificate_len = s->certificate_len,
+		.authority_public = s->authority_key,
+		.last_stamp_us = s->stamp_us,
+		.now_us = app_now_us(),
+		.unix_us = app_unix_us(),
+	};
+	enum err why, e;
+
+	params.epoch = state_next_epoch(s, params.unix_us / US_PER_S);
+	app_save_run(r->app);
+	e = overlay_create(&r->overlay, &params, &why);
+	if (e == OK)
+		return PROBLEM_NONE;
+	snprintf(detail, APP_DETAIL_BYTES, "%s", err_text(why != OK ? why : e));
+	if (why == DROP_EXPIRED)
+		return PROBLEM_MEMBERSHIP_EXPIRED;
+	return why == OK ? PROBLEM_INTERNAL : PROBLEM_STATE_DAMAGED;
+}
+
+/* No overlay address may already mean something else here. */
+static enum problem check_overlap(struct run *r, char *detail)
+{
+	const struct cert *own = overlay_own_cert(r->overlay);
+	struct tun_overlap overlap;
+	char text[NETPREFIX_TEXT_BYTES], why[TUN_WHY_CAP];
+
+	for (size_t i = 0; i < own->network_count; i++) {
+		struct tun_prefix p = network_of(&own->networks[i]);
+		int n = tun_netcfg_find_overlap(r->netcfg, &p, 0, &overlap, why, sizeof(why));
+
+		if (n < 0) {
+			snprintf(detail, APP_DETAIL_BYTES, "%s", why);
+			return PROBLEM_INTERNAL;
+		}
+		if (n > 0) {
+			snprintf(detail, APP_DETAIL_BYTES, "%s overlaps %s",
+				 netprefix_format(&own->networks[i], text), overlap.text);
+			return PROBLEM_ROUTE_OVERLAP;
+		}
+	}
+	return PROBLEM_NONE;
+}
+
+static enum problem open_tun(struct run *r, char *detail)
+{
+	struct tun_device_params params = {.name = r->app->config->interface_name, .queues = 1};
+	int n = tun_device_open(&params, &r->tun, detail, APP_DETAIL_BYTES);
+
+	if (n == 0)
+		return PROBLEM_NONE;
+	return n == -ENODEV			? PROBLEM_NO_TUN :
+	       n == -EPERM || n == -EACCES	? PROBLEM_TUN_PERMISSION :
+	       n == -EBUSY			? PROBLEM_INTERFACE_EXISTS :
+						  PROBLEM_INTERNAL;
+}
+
+static enum problem configure_tun(struct run *r, char *detail)
+{
+	const struct cert *own = overlay_own_cert(r->overlay);
+	int ifindex = tun_device_ifindex(r->tun);
+	int n = tun_netcfg_set_no_autoconf(r->netcfg, ifindex, detail, APP_DETAIL_BYTES);
+
+	if (n == 0)
+		n = tun_netcfg_set_mtu(r->netcfg, ifindex, r->app->config->mtu_bytes, detail,
+				       APP_DETAIL_BYTES);
+	if (n == 0)
+		n = tun_netcfg_set_up(r->netcfg, ifindex, true, detail, APP_DETAIL_BYTES);
+	for (size_t i = 0; n == 0 && i < own->address_count; i++) {
+		uint8_t bits = own->addresses[i].family == NETADDR_IP4 ? 32 : 128;
+		struct tun_prefix p = prefix_of(&own->addresses[i], bits);
+
+		n = tun_netcfg_add_address(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
+	}
+	for (size_t i = 0; n == 0 && i < own->network_count; i++) {
+		struct tun_prefix p = network_of(&own->networks[i]);
+
+		n = tun_netcfg_add_route(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
+	}
+	return n == 0 ? PROBLEM_NONE : n == -EPERM ? PROBLEM_TUN_PERMISSION : PROBLEM_INTERNAL;
+}
+
+static enum problem start_data(struct run *r, char *detail)
+{
+	struct data_params params = {
+		.tun_fd = tun_device_fd(r->tun, 0),
+		.workers = 1,
+		.max_peers = APP_MAX_PEERS,
+		.max_sessions = 4 * APP_MAX_PEERS,
+		.ring_bytes = 256 * 1024,
+	};
+	enum err e = data_plane_create(&r->data, &params);
+
+	if (e == OK)
+		e = data_plane_set_routes(r->data, overlay_routes(r->overlay));
+	if (e == OK)
+		return PROBLEM_NONE;
+	snprintf(detail, APP_DETAIL_BYTES, "%s", err_text(e));
+	return PROBLEM_INTERNAL;
+}
+
+static enum problem start_signal(struct run *r, char *detail)
+{
+	const struct config *c = r->app->config;
+	const struct state *s = r->app->state;
+	struct signal_client_params params = {
+		.loop = r->app->loop,
+		.helper_path = c->signal_helper[0] ? c->signal_helper : NULL,
+		.ctx = r,
+		.on_state = on_link,
+		.on_message = on_message,
+	};
+	struct signal_link_config config = {.endpoint_count = s->endpoint_count};
+	enum err e;
+
+	_Static_assert(sizeof(config.endpoint) == sizeof(s->endpoints), "the same endpoints");
+	memcpy(config.endpoint, s->endpoints, sizeof(config.endpoint));
+	if (c->rendezvous_endpoint[0]) {
+		config.endpoint_count = 1;
+		snprintf(config.endpoint[0], sizeof(config.endpoint[0]), "%.127s",
+			 c->rendezvous_endpoint);
+	}
+	memcpy(config.server_key, s->server_key, sizeof(config.server_key));
+	memcpy(config.curve_secret, s->curve.secret, sizeof(config.curve_secret));
+	memcpy(config.curve_public, s->curve.public, sizeof(config.curve_public));
+	e = signal_client_create(&r->signal, &params);
+	if (e == OK)
+		e = signal_client_configure(r->signal, &config);
+	secret_wipe(&config, sizeof(config));
+	if (e == OK)
+		return PROBLEM_NONE;
+	snprintf(detail, APP_DETAIL_BYTES, "the helper icetun-signal: %s", err_text(e));
+	return PROBLEM_INTERNAL;
+}
+
+static void start_handles(struct run *r)
+{
+	uv_timer_init(r->app->loop, &r->timer);
+	uv_timer_init(r->app->loop, &r->tick);
+	uv_timer_init(r->app->loop, &r->ping_timer);
+	uv_poll_init(r->app->loop, &r->data_poll, data_plane_wakeup_fd(r->data));
+	r->timer.data = r;
+	r->tick.data = r;
+	r->ping_timer.data = r;
+	r->data_poll.data = r;
+	r->open_handles = 4;
+	uv_timer_start(&r->tick, on_tick, TICK_MS, TICK_MS);
+	uv_poll_start(&r->data_poll, UV_READABLE, on_data);
+}
+
+/* Frees what has no open handle. */
+static void free_parts(struct run *r)
+{
+	sockets_close(r);
+	data_plane_destroy(r->data);
+	tun_device_close(r->tun);
+	tun_netcfg_destroy(r->netcfg);
+	overlay_destroy(r->overlay);
+	r->data = NULL;
+	r->tun = NULL;
+	r->netcfg = NULL;
+	r->overlay = NULL;
+}
+
+enum problem run_start(struct app *a, char *detail)
+{
+	struct net_watcher_params watch = {.loop = a->loop, .on_change = on_addresses};
+	struct run *r = calloc(1, sizeof(*r));
+	enum problem p = PROBLEM_INTERNAL;
+
+	if (!r)
+		return p;
+	r->app = a;
+	r->port = a->config->port ? a->config->port : a->state->port;
+	r->started_us = app_now_us();
+	watch.ctx = r;
+	if (tun_netcfg_create(&r->netcfg, detail, APP_DETAIL_BYTES) == 0)
+		p = start_overlay(r, detail);
+	if (p == PROBLEM_NONE)
+		p = check_overlap(r, detail);
+	if (p == PROBLEM_NONE)
+		p = open_tun(r, detail);
+	if (p == PROBLEM_NONE)
+		p = configure_tun(r, detail);
+	if (p == PROBLEM_NONE)
+		p = start_data(r, detail);
+	if (p == PROBLEM_NONE)
+		p = start_signal(r, detail);
+	if (p != PROBLEM_NONE) {
+		signal_client_destroy(r->signal);
+		free_parts(r);
+		free(r);
+		return p;
+	}
+	a->run = r;
+	start_handles(r);
+	if (net_watcher_create(&r->watcher, &watch) != OK)
+		log_warning("net.watch", "result=off");
+	(void)sockets_update(r);
+	resolve_servers(r);
+	log_info("up", "device=%s name=%s", tun_device_name(r->tun),
+		 log_quote(overlay_own_cert(r->overlay)->name).text);
+	run_pump(r);
+	return PROBLEM_NONE;
+}
+
+/* --- stop --- */
+
+static void on_closed(uv_handle_t *h)
+{
+	struct run *r = h->data;
+
+	if (--r->open_handles == 0)
+		free(r);
+}
+
+void run_stop(struct run *r)
+{
+	log_info("down", "device=%s", tun_device_name(r->tun));
+	ping_end_all(r);
+	overlay_close_peers(r->overlay, app_now_us());
+	run_pump(r);
+	r->stopping = true;
+	net_watcher_destroy(r->watcher);
+	signal_client_destroy(r->signal);
+	resolve_cancel(r);
+	uv_poll_stop(&r->data_poll);
+	free_parts(r);
+	uv_close((uv_handle_t *)&r->timer, on_closed);
+	uv_close((uv_handle_t *)&r->tick, on_closed);
+	uv_close((uv_handle_t *)&r->ping_timer, on_closed);
+	uv_close((uv_handle_t *)&r->data_poll, on_closed);
+}

@@ -1,0 +1,128 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/app/internal.h"
+#include "daemon/net/sockets.h"
+
+static struct app_socket *find_base(struct run *r, const struct netaddr *ip)
+{
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		if (r->sockets[i].in_use && netaddr_ip_equal(&r->sockets[i].base, ip))
+			return &r->sockets[i];
+	}
+	return NULL;
+}
+
+static void close_socket(struct run *r, struct app_socket *s)
+{
+	char text[NETADDR_TEXT_BYTES];
+
+	log_info("socket.close", "address=%s", netaddr_format(&s->base, text));
+	overlay_remove_socket(r->overlay, app_now_us(), s->number);
+	data_plane_remove_socket(r->data, s->number);
+	close(s->fd);
+	s->in_use = false;
+}
+
+/* Return: whether there is a new socket. */
+static bool open_socket(struct run *r, const struct net_interface_addr *a)
+{
+	struct app_socket *s = NULL;
+	char text[NETADDR_TEXT_BYTES];
+	enum err e;
+
+	for (size_t i = 0; i < APP_MAX_SOCKETS && !s; i++) {
+		if (!r->sockets[i].in_use)
+			s = &r->sockets[i];
+	}
+	if (!s)
+		return false;
+	*s = (struct app_socket){.number = r->next_socket++, .ifindex = a->ifindex, .base = a->addr};
+	e = net_udp_open(&a->addr, r->port, &s->fd, &s->base);
+	if (e != OK) {
+		log_warning("socket.open", "address=%s error=%s",
+			    netaddr_format(&a->addr, text), err_name(e));
+		return false;
+	}
+	/* One common port: the first socket chooses it, the others take it where it is free. */
+	if (r->port == 0)
+		r->port = s->base.port;
+	e = data_plane_add_socket(r->data, s->number, s->fd);
+	if (e == OK) {
+		s->in_use = true;
+		e = overlay_add_socket(r->overlay, app_now_us(), s->number, &s->base,
+				       a->local_preference);
+		if (e != OK)
+			close_socket(r, s);
+	} else {
+		close(s->fd);
+	}
+	log_info("socket.open", "address=%s interface=%s result=%s",
+		 netaddr_format(&s->base, text), log_quote(a->ifname).text, err_name(e));
+	return e == OK;
+}
+
+bool sockets_update(struct run *r)
+{
+	bool changed = false;
+	const struct config *c = r->app->config;
+	const struct cert *own = overlay_own_cert(r->overlay);
+	struct net_interface_filter filter = {
+		.exclude = own->networks,
+		.exclude_count = own->network_count,
+		.exclude_ifindex = tun_device_ifindex(r->tun),
+	};
+	struct net_interface_addr found[APP_MAX_SOCKETS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->allow.count; i++)
+		filter.allow[filter.allow_count++] = c->allow.name[i];
+	for (size_t i = 0; i < c->deny.count; i++)
+		filter.deny[filter.deny_count++] = c->deny.name[i];
+	if (net_interfaces_snapshot(&filter, found, ARRAY_SIZE(found), &count) != OK) {
+		log_error("net.addresses", "result=failed");
+		return false;
+	}
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		bool still = false;
+
+		for (size_t k = 0; k < count && !still; k++)
+			still = netaddr_ip_equal(&found[k].addr, &r->sockets[i].base);
+		if (r->sockets[i].in_use && !still) {
+			close_socket(r, &r->sockets[i]);
+			changed = true;
+		}
+	}
+	for (size_t k = 0; k < count; k++) {
+		if (!find_base(r, &found[k].addr))
+			changed |= open_socket(r, &found[k]);
+	}
+	if (c->port == 0 && r->port != r->app->state->port) {
+		r->app->state->port = r->port;
+		app_save_run(r->app);
+	}
+	return changed;
+}
+
+void sockets_close(struct run *r)
+{
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		if (r->sockets[i].in_use)
+			close_socket(r, &r->sockets[i]);
+	}
+}
+
+void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf)
+{
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		const struct app_socket *s = &r->sockets[i];
+		enum err e;
+
+		if (!s->in_use || s->number != t->socket)
+			continue;
+		e = net_udp_send(s->fd, &t->to, buf, t->len);
+		if (e == ERR_NETWORK || e == ERR_NO_ADDRESS || e == ERR_PERMISSION)
+			overlay_on_send_error(r->overlay, app_now_us(), t->socket, &t->to);
+		return;
+	}
+}

@@ -1,0 +1,261 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/app/internal.h"
+
+static uint64_t age_ms(uint64_t then_us)
+{
+	uint64_t now = app_now_us();
+
+	return then_us == 0 ? CONTROL_NEVER : then_us >= now ? 0 : (now - then_us) / US_PER_MS;
+}
+
+enum problem problem_of_link(enum signal_link_reason reason)
+{
+	switch (reason) {
+	case SIGNAL_LINK_SERVER_KEY:
+		return PROBLEM_SERVER_KEY;
+	case SIGNAL_LINK_REFUSED:
+		return PROBLEM_SERVER_REFUSED;
+	case SIGNAL_LINK_UNREACHABLE:
+	case SIGNAL_LINK_NAME:
+	case SIGNAL_LINK_CLOSED:
+		return PROBLEM_SERVER_UNREACHABLE;
+	case SIGNAL_LINK_HELPER:
+		return PROBLEM_INTERNAL;
+	case SIGNAL_LINK_NO_REASON:
+	case SIGNAL_LINK_REASON_COUNT:
+		break;
+	}
+	return PROBLEM_NONE;
+}
+
+enum problem problem_of_signal(enum signal_error error)
+{
+	switch (error) {
+	case SIGNAL_ERROR_REPLACED:
+		return PROBLEM_REPLACED;
+	case SIGNAL_ERROR_REVOKED:
+		return PROBLEM_MEMBERSHIP_REVOKED;
+	case SIGNAL_ERROR_NAME_TAKEN:
+		return PROBLEM_NAME_TAKEN;
+	case SIGNAL_ERROR_TOKEN_INVALID:
+		return PROBLEM_TOKEN_UNKNOWN;
+	case SIGNAL_ERROR_TOKEN_EXPIRED:
+		return PROBLEM_TOKEN_EXPIRED;
+	case SIGNAL_ERROR_TOKEN_USED:
+		return PROBLEM_TOKEN_USED;
+	case SIGNAL_ERROR_NAME_INVALID:
+		return PROBLEM_NAME_INVALID;
+	case SIGNAL_ERROR_NO_ADDRESS:
+		return PROBLEM_NO_ADDRESS;
+	case SIGNAL_ERROR_VERSION:
+		return PROBLEM_SERVER_VERSION;
+	case SIGNAL_ERROR_UNKNOWN:
+	case SIGNAL_ERROR_ABSENT:
+	case SIGNAL_ERROR_BUSY:
+	case SIGNAL_ERROR_RATE:
+	case SIGNAL_ERROR_BAD:
+	case SIGNAL_ERROR_CERTIFICATE:
+	case SIGNAL_ERROR_OTHER:
+	case SIGNAL_ERROR_COUNT:
+		break;
+	case SIGNAL_ERROR_EXPIRED:
+		return PROBLEM_MEMBERSHIP_EXPIRED;
+	}
+	return PROBLEM_SERVER_REFUSED;
+}
+
+static void fill_rendezvous(const struct run *r, struct control_server_status *ret)
+{
+	const struct state *s = r->app->state;
+	const char *override = r->app->config->rendezvous_endpoint;
+
+	snprintf(ret->endpoint, sizeof(ret->endpoint), "%s",
+		 override[0] ? override : s->endpoints[0]);
+	ret->since_ms = age_ms(r->link_since_us ? r->link_since_us : r->started_us);
+	ret->retry_ms = CONTROL_NEVER;
+	ret->last_error_ms = age_ms(r->link_error_us);
+	if (r->link_error_us)
+		snprintf(ret->last_error, sizeof(ret->last_error), "%s",
+			 signal_link_reason_text(r->link_reason));
+	if (r->refused) {
+		ret->state = CONTROL_SERVER_REFUSED;
+		snprintf(ret->reason, sizeof(ret->reason), "%s",
+			 problem_text(problem_of_signal(r->refused)));
+	} else if (overlay_is_registered(r->overlay)) {
+		ret->state = CONTROL_SERVER_READY;
+	} else if (r->link == SIGNAL_LINK_DOWN) {
+		ret->state = CONTROL_SERVER_WAITING;
+		snprintf(ret->reason, sizeof(ret->reason), "%s",
+			 signal_link_reason_text(r->link_reason));
+	} else {
+		ret->state = CONTROL_SERVER_CONNECTING;
+	}
+}
+
+static void fill_stun(const struct run *r, struct control_status *ret)
+{
+	const struct ice_candidate *c;
+	char text[NETADDR_TEXT_BYTES];
+	bool answered = false;
+	size_t count;
+
+	c = overlay_local_candidates(r->overlay, &count);
+	for (size_t i = 0; i < count; i++) {
+		answered |= c[i].type == ICE_CANDIDATE_SRFLX;
+		if (ret->candidate_count == CONTROL_MAX_CANDIDATES)
+			continue;
+		ret->candidates[ret->candidate_count++] = (struct control_candidate){
+			.type = (enum control_candidate_type)c[i].type,
+			.addr = c[i].addr,
+		};
+	}
+	for (size_t i = 0; i < r->stun_count; i++) {
+		struct control_server_status *s = &ret->stun[ret->stun_count++];
+
+		snprintf(s->endpoint, sizeof(s->endpoint), "stun:%s",
+			 netaddr_format(&r->stun[i], text));
+		s->state = answered ? CONTROL_SERVER_READY : CONTROL_SERVER_CONNECTING;
+		s->since_ms = age_ms(r->started_us);
+		s->last_error_ms = CONTROL_NEVER;
+		s->retry_ms = CONTROL_NEVER;
+	}
+}
+
+static void add_drops(struct drop_counters *sum, const struct drop_counters *more)
+{
+	for (size_t i = 0; i < ERR_COUNT; i++)
+		sum->count[i] += more->count[i];
+}
+
+static void fill_run(const struct run *r, struct control_status *ret)
+{
+	const struct cert *own = overlay_own_cert(r->overlay);
+	uint64_t unix_s = app_unix_us() / US_PER_S;
+
+	for (size_t i = 0; i < own->address_count && i < CONTROL_MAX_ADDRESSES; i++)
+		ret->addresses[ret->address_count++] = own->addresses[i];
+	snprintf(ret->interface, sizeof(ret->interface), "%s", tun_device_name(r->tun));
+	ret->mtu_bytes = r->app->config->mtu_bytes;
+	ret->certificate_left_s =
+		own->not_after_s > (int64_t)unix_s ? (uint64_t)own->not_after_s - unix_s : 0;
+	fill_rendezvous(r, &ret->rendezvous);
+	fill_stun(r, ret);
+	ret->helper = signal_client_helper_pid(r->signal) ? CONTROL_HELPER_RUNNING :
+							   CONTROL_HELPER_RESTARTING;
+	ret->helper_restarts = (uint32_t)signal_client_restarts(r->signal);
+	data_plane_drops(r->data, &ret->drops);
+	add_drops(&ret->drops, overlay_drops(r->overlay));
+	add_drops(&ret->drops, overlay_ice_drops(r->overlay));
+}
+
+void status_fill(void *ctx, struct control_status *ret)
+{
+	const struct app *a = ctx;
+
+	snprintf(ret->network, sizeof(ret->network), "%s", a->state->network);
+	snprintf(ret->name, sizeof(ret->name), "%s", a->state->name);
+	ret->state = app_state(a);
+	ret->since_ms = age_ms(a->since_us);
+	ret->wanted_up = a->state->wanted_up;
+	ret->certificate_left_s = CONTROL_NEVER;
+	ret->rendezvous.last_error_ms = CONTROL_NEVER;
+	ret->rendezvous.retry_ms = CONTROL_NEVER;
+	if (a->problem != PROBLEM_NONE)
+		snprintf(ret->reason, sizeof(ret->reason), "%.100s: %.140s",
+			 problem_text(a->problem), a->problem_detail);
+	if (a->run)
+		fill_run(a->run, ret);
+	if (a->run && ret->rendezvous.reason[0])
+		snprintf(ret->reason, sizeof(ret->reason), "%s", ret->rendezvous.reason);
+}
+
+void status_path(const struct ice_path *path, struct control_path *ret)
+{
+	bool relayed = path->local_type == ICE_CANDIDATE_RELAY ||
+		       path->remote_type == ICE_CANDIDATE_RELAY;
+
+	*ret = (struct control_path){
+		.kind = relayed ? CONTROL_PATH_RELAYED : CONTROL_PATH_DIRECT,
+		.local_type = (enum control_candidate_type)path->local_type,
+		.local = path->local,
+		.remote_type = (enum control_candidate_type)path->remote_type,
+		.remote = path->remote,
+		.rtt_us = path->rtt_us,
+		.nominated = path->nominated,
+	};
+}
+
+static enum control_peer_state peer_state(const struct overlay_peer_info *info)
+{
+	switch (info->state) {
+	case OVERLAY_PEER_IDLE:
+	case OVERLAY_PEER_STATE_COUNT:
+		break;
+	case OVERLAY_PEER_LOOKUP:
+		return CONTROL_PEER_LOOKING_UP;
+	case OVERLAY_PEER_OFFERING:
+		return CONTROL_PEER_EXCHANGING;
+	case OVERLAY_PEER_CHECKING:
+		return CONTROL_PEER_CHECKING;
+	case OVERLAY_PEER_CONNECTED:
+		return CONTROL_PEER_CONNECTED;
+	case OVERLAY_PEER_FAILED:
+		return info->reason == OVERLAY_REASON_ABSENT ? CONTROL_PEER_ABSENT :
+		       info->reason == OVERLAY_REASON_LOST   ? CONTROL_PEER_LOST :
+							       CONTROL_PEER_FAILED;
+	}
+	return CONTROL_PEER_IDLE;
+}
+
+static void fill_peer(const struct run *r, const struct overlay_peer_info *info,
+		      struct control_peer *ret)
+{
+	struct data_stats stats;
+
+	snprintf(ret->name, sizeof(ret->name), "%s", info->name);
+	for (size_t i = 0; info->cert && i < info->cert->address_count; i++)
+		ret->addresses[ret->address_count++] = info->cert->addresses[i];
+	ret->online_known = info->cert != NULL;
+	ret->online = info->present;
+	ret->state = peer_state(info);
+	ret->since_ms = age_ms(info->since_us);
+	ret->has_path = info->has_path;
+	if (info->has_path) {
+		status_path(&info->path, &ret->path);
+		ret->cipher = info->cipher == AEAD_AES_256_GCM ? CONTROL_CIPHER_AES_256_GCM :
+								 CONTROL_CIPHER_CHACHA20_POLY1305;
+	}
+	data_plane_peer_stats(r->data, info->peer, &stats);
+	ret->last_received_ms = age_ms(stats.last_rx_us);
+	ret->rx_bytes = stats.rx_bytes;
+	ret->rx_packets = stats.rx_packets;
+	ret->tx_bytes = stats.tx_bytes;
+	ret->tx_packets = stats.tx_packets;
+	ret->last_error_ms = CONTROL_NEVER;
+	if (info->reason != OVERLAY_REASON_NONE) {
+		snprintf(ret->last_error, sizeof(ret->last_error), "%s",
+			 overlay_reason_text(info->reason));
+		ret->last_error_ms = age_ms(info->since_us);
+	}
+}
+
+bool status_peer(void *ctx, size_t index, struct control_peer *ret)
+{
+	const struct app *a = ctx;
+	struct overlay_peer_info info;
+	uint32_t cursor = 0;
+
+	if (!a->run)
+		return false;
+	while (overlay_next_peer(a->run->overlay, &cursor, &info)) {
+		if (!info.name[0])
+			continue;
+		if (index-- == 0) {
+			fill_peer(a->run, &info, ret);
+			return true;
+		}
+	}
+	return false;
+}
