@@ -285,8 +285,8 @@ static void consider_nomination(struct ice_generation *g, uint64_t now_us)
 	ice_checklist_trigger(&g->list, index);
 }
 
-/* Ends the other checks (s. 8.1.2). What was not decided goes back to frozen. A better pair that the
- * peer has nominated as well, as peers with several nominations do, goes on. */
+/* Ends the other checks (s. 8.1.2). What was not decided goes back to frozen. A better pair that
+ * the peer has nominated as well, as peers with several nominations do, goes on. */
 static void conclude(struct ice_generation *g, const struct ice_pair *nominated)
 {
 	ice_checklist_clear_triggered(&g->list);
@@ -320,29 +320,35 @@ void ice_agent_nominate(struct ice_generation *g, size_t index, uint64_t now_us)
 	conclude(g, &g->list.pairs[ice_checklist_best(&g->list)]);
 }
 
-/* Takes a pair out of use. */
-static void drop_pair(struct ice_generation *g, size_t index)
+/* The pair is not valid any more. If it was nominated, it is so again when it comes back. */
+static void invalidate(struct ice_generation *g, size_t index)
 {
 	struct ice_pair *p = &g->list.pairs[index];
+	bool was_nominated = p->nominated;
 
-	ice_check_stop(g, p);
 	ice_checklist_set_invalid(p);
-	ice_checklist_set_state(&g->list, p, ICE_PAIR_FAILED);
+	p->use_candidate = was_nominated;
 	if (g->nominating == index)
 		g->nominating = ICE_NO_PAIR;
 }
 
-/* Pairs that were valid long ago have to prove it again before they can be the path. */
+/* Takes a pair out of use. */
+static void drop_pair(struct ice_generation *g, size_t index)
+{
+	ice_check_stop(g, &g->list.pairs[index]);
+	invalidate(g, index);
+	ice_checklist_set_state(&g->list, &g->list.pairs[index], ICE_PAIR_FAILED);
+}
+
+/* Before the path is given up: other pairs that were valid long ago have to prove it again. */
 static void retire_stale(struct ice_generation *g, uint64_t now_us)
 {
 	for (size_t i = 0; i < g->list.pair_count; i++) {
-		struct ice_pair *p = &g->list.pairs[i];
+		const struct ice_pair *p = &g->list.pairs[i];
 
-		if (!p->valid || i == g->path || now_us < p->proof_us + ICE_CONSENT_EXPIRY_US)
+		if (!p->valid || i == g->path || now_us < p->proof_us + ICE_STALE_US)
 			continue;
-		ice_checklist_set_invalid(p);
-		if (g->nominating == i)
-			g->nominating = ICE_NO_PAIR;
+		invalidate(g, i);
 		ice_check_trigger(g, i);
 	}
 }

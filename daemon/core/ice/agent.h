@@ -1,15 +1,15 @@
 /*
  * One ICE session, as the parts of this room see it.
  *
- * An agent holds what survives a restart: the role and the tie-breaker (RFC 8445 s. 9), its state and
- * its place in the engine. A *generation* holds what a restart makes new: credentials of both ends, the
- * checklist, consent, timers. `current` carries the traffic. A restart will make `next` beside it and
- * swap them when `next` works; until then both are answered, since a request names its generation by
- * our username fragment.
+ * An agent holds what survives a restart: the role and the tie-breaker (RFC 8445 s. 9), its state
+ * and its place in the engine. A *generation* holds what a restart makes new: credentials of both
+ * ends, the checklist, consent, timers. `current` carries the traffic. A restart will make `next`
+ * beside it and swap them when `next` works; until then both are answered, since a request names
+ * its generation by our username fragment.
  *
- * Files: generation.c credentials and their table; agent.c life, path, state, timers; check.c the side
- * that asks; respond.c the side that answers; nomination.c and consent.c are policies without state
- * of the agent.
+ * Files: generation.c credentials and their table; agent.c life, path, state, timers; check.c the
+ * side that asks; respond.c the side that answers; nomination.c and consent.c are policies without
+ * state of the agent.
  */
 #ifndef ICETUN_ICE_AGENT_H
 #define ICETUN_ICE_AGENT_H
@@ -39,14 +39,18 @@
 /* A valid pair that is not the path is kept open by an indication (RFC 8445 s. 11). */
 #define ICE_KEEPALIVE_US (15 * US_PER_S)
 
+/* A pair whose last proof is older than this is not simply taken as the path: its consent would soon
+ * be over. */
+#define ICE_STALE_US (ICE_CONSENT_EXPIRY_US - 2 * ICE_CONSENT_INTERVAL_US)
+
 enum ice_phase {
 	/* Ordinary and triggered checks are begun, a pair may be nominated. Leaves to CONCLUDED. */
 	ICE_PHASE_CHECKING = 0,
-	/* A pair is nominated. No check is begun, except for a better nomination of the peer's within
-	 * ICE_CONCLUDE_US or a new one after it. Leaves to LOST with the path. */
+	/* A pair is nominated. No check is begun, except for a better nomination of the peer's
+	 * within ICE_CONCLUDE_US or a new one after it. Leaves to LOST with the path. */
 	ICE_PHASE_CONCLUDED,
-	/* The nominated pair was lost. Only what the peer's checks or its data trigger is checked, and
-	 * pairs that were valid beside it. Leaves to CONCLUDED. */
+	/* The nominated pair was lost. Only what the peer's checks or its data trigger is
+	 * checked, and pairs that were valid beside it. Leaves to CONCLUDED. */
 	ICE_PHASE_LOST,
 };
 

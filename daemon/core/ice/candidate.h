@@ -22,7 +22,8 @@
 #define ICE_EXTENSION_VALUE_MAX_BYTES 64
 #define ICE_MAX_CANDIDATE_EXTENSIONS  4
 
-/* What we generate; anything above is clamped when it arrives, or a pair priority would overflow. */
+/* What we generate; anything above is clamped when it arrives, or a pair priority would overflow.
+ * */
 #define ICE_PRIORITY_MAX 0x7fffffffu
 
 enum ice_candidate_type {
@@ -33,7 +34,8 @@ enum ice_candidate_type {
 };
 #define ICE_CANDIDATE_TYPE_COUNT 4
 
-/* The numbers stand on the wire. Only UDP is used; candidates of other transports are passed over. */
+/* The numbers stand on the wire. Only UDP is used; candidates of other transports are passed over.
+ * */
 enum ice_transport {
 	ICE_TRANSPORT_UDP = 0,
 	ICE_TRANSPORT_TCP_ACTIVE = 1,
@@ -61,7 +63,8 @@ struct ice_candidate {
 };
 
 /* RFC 8445 s. 5.1.2.1 with the type preferences 126, 110, 100, 0 and component 1.
- * @local_preference: 0..65535, one for each socket; the caller interleaves families (RFC 8421 s. 4). */
+ * @local_preference: 0..65535, one for each socket; the caller interleaves families (RFC 8421 s.
+ * 4). */
 uint32_t ice_priority(enum ice_candidate_type type, uint16_t local_preference);
 
 /* RFC 8445 s. 6.1.2.3. Both arguments are clamped to ICE_PRIORITY_MAX. */

@@ -1,11 +1,11 @@
 /*
- * The checklist of one generation: remote candidates, pairs, and which of them to check next
- * (RFC 8445 s. 6.1.2, 6.1.4).
+ * The checklist of one generation: remote candidates, pairs, and which of them to check next (RFC
+ * 8445 s. 6.1.2, 6.1.4).
  *
  * It is bookkeeping without time and without messages: forming and pruning pairs, freezing by
- * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by their
- * index, which never changes while they live; when the list is full a pair that was not begun gives
- * way to a better one.
+ * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by
+ * their index, which never changes while they live; when the list is full a pair that was not begun
+ * gives way to a better one.
  *
  * A pair is (socket, remote address): packets to a remote address leave a socket from its base,
  * whichever local candidate they are meant for, so replacing reflexive candidates by their bases
@@ -90,8 +90,8 @@ MUST_USE enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct 
 struct ice_remote *ice_checklist_find_remote(struct ice_checklist *l, const struct netaddr *addr);
 
 /* Pairs @local with remote @remote_index. An existing pair of the same base keeps the higher
- * priority. @prflx_priority: PRIORITY for checks from this socket.
- * Return: the pair's index; ICE_NO_PAIR when they cannot be paired or the list is full of better ones. */
+ * priority. @prflx_priority: PRIORITY for checks from this socket. Return: the pair's index;
+ * ICE_NO_PAIR when they cannot be paired or the list is full of better ones. */
 size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *local,
 			  uint32_t prflx_priority, size_t remote_index);
 /* Return: the index of the pair, or ICE_NO_PAIR. */
@@ -100,8 +100,8 @@ size_t ice_checklist_find(const struct ice_checklist *l, uint16_t socket, const 
 /* The one place that changes a pair's state. */
 void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,
 			     enum ice_pair_state state);
-/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting or in progress, the
- * best frozen pair begins to wait. */
+/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting or in progress,
+ * the best frozen pair begins to wait. */
 void ice_checklist_thaw(struct ice_checklist *l);
 /* After a success (s. 7.2.5.3.3): all frozen pairs of @foundation begin to wait. */
 void ice_checklist_thaw_foundation(struct ice_checklist *l, uint64_t foundation);
@@ -111,8 +111,8 @@ void ice_checklist_trigger(struct ice_checklist *l, size_t index);
 /* Return: the first of that queue, taken out; ICE_NO_PAIR when empty. */
 size_t ice_checklist_pop_triggered(struct ice_checklist *l);
 void ice_checklist_clear_triggered(struct ice_checklist *l);
-/* Return: the pair to check next in the ordinary course: the best that waits, else the best frozen one
- * whose foundation is free; ICE_NO_PAIR when there is none. */
+/* Return: the pair to check next in the ordinary course: the best that waits, else the best
+ * frozen one whose foundation is free; ICE_NO_PAIR when there is none. */
 size_t ice_checklist_next(struct ice_checklist *l);
 /* True while ice_checklist_next() or a triggered check has something to begin. */
 bool ice_checklist_has_next(const struct ice_checklist *l);
@@ -123,7 +123,8 @@ size_t ice_checklist_pending(const struct ice_checklist *l);
 void ice_checklist_set_controlling(struct ice_checklist *l, bool controlling);
 /* No packets may go over @p any more. */
 void ice_checklist_set_invalid(struct ice_pair *p);
-/* Marks @p valid: the check's response saw us at @mapped, which is a candidate of @type with @priority. */
+/* Marks @p valid: the check's response saw us at @mapped, which is a candidate of @type with
+ * @priority. */
 void ice_checklist_set_valid(struct ice_checklist *l, struct ice_pair *p, uint64_t now_us,
 			     const struct netaddr *mapped, enum ice_candidate_type type,
 			     uint32_t priority);

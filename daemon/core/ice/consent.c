@@ -12,7 +12,9 @@ void ice_consent_start(struct ice_consent *c, const struct random_source *random
 		       uint64_t proof_us)
 {
 	c->active = true;
-	c->ask_us = now_us + interval_us(random);
+	c->ask_us = now_us;
+	if (now_us < proof_us + ICE_CONSENT_INTERVAL_US)
+		c->ask_us += interval_us(random);
 	c->expires_us = proof_us + ICE_CONSENT_EXPIRY_US;
 }
 

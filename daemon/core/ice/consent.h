@@ -2,11 +2,12 @@
  * When to ask for consent on the path, and when it has run out (RFC 7675 s. 5.1).
  *
  * One request every 5 s +-20 %, each a new transaction that is not sent again. 30 s after the last
- * proof that the peer wants our packets, consent expires. A proof is an authenticated response and, in
- * this protocol, also authenticated data of the session: a lost check never ends a tunnel that works.
+ * proof that the peer wants our packets, consent expires. A proof is an authenticated response and,
+ * in this protocol, also authenticated data of the session: a lost check never ends a tunnel that
+ * works.
  *
- * If the process did not run for a while (a deadline is served ICE_CONSENT_STALL_US late), answers may
- * still wait in a socket: expiry is then put off until one more request could be answered.
+ * If the process did not run for a while (a deadline is served ICE_CONSENT_STALL_US late), answers
+ * may still wait in a socket: expiry is then put off until one more request could be answered.
  */
 #ifndef ICETUN_ICE_CONSENT_H
 #define ICETUN_ICE_CONSENT_H
@@ -35,7 +36,7 @@ enum ice_consent_step {
 	ICE_CONSENT_EXPIRED, /* it has been stopped */
 };
 
-/* Starts for a pair whose last proof was at @proof_us. */
+/* Starts for a pair whose last proof was at @proof_us; asks at once if that is long ago. */
 void ice_consent_start(struct ice_consent *c, const struct random_source *random, uint64_t now_us,
 		       uint64_t proof_us);
 void ice_consent_stop(struct ice_consent *c);

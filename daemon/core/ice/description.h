@@ -1,9 +1,10 @@
 /*
- * An ICE description: what one end tells the other so that checks can begin (RFC 8445 s. 5.3, and the
- * table of parameters in docs/PROTOCOL.md). It is a plain value; the signal room writes it to the wire.
+ * An ICE description: what one end tells the other so that checks can begin (RFC 8445 s. 5.3, and
+ * the table of parameters in docs/PROTOCOL.md). It is a plain value; the signal room writes it to
+ * the wire.
  *
- * Decoding is lenient, checking is not: unknown options and extensions are carried and ignored, but a
- * description that does not pass ice_description_check() is not given to an agent.
+ * Decoding is lenient, checking is not: unknown options and extensions are carried and ignored, but
+ * a description that does not pass ice_description_check() is not given to an agent.
  */
 #ifndef ICETUN_ICE_DESCRIPTION_H
 #define ICETUN_ICE_DESCRIPTION_H
@@ -42,13 +43,13 @@ struct ice_description {
 	size_t extension_count;
 };
 
-/* Checks one candidate: type known, priority not 0, foundation of 1..32 ice-chars, an address with a
- * port, text that ends inside its array. Return: OK, ERR_INVALID. */
+/* Checks one candidate: type known, priority not 0, foundation of 1..32 ice-chars, an address
+ * with a port, text that ends inside its array. Return: OK, ERR_INVALID. */
 MUST_USE enum err ice_candidate_check(const struct ice_candidate *c);
 
-/* Checks every field and count: lengths and character sets of ufrag and pwd (RFC 8839 s. 5.4, ice-char),
- * of options and extensions (visible ASCII), and each candidate. Whether we would send to a candidate
- * is not asked here. Return: OK, ERR_INVALID. */
+/* Checks every field and count: lengths and character sets of ufrag and pwd (RFC 8839 s. 5.4,
+ * ice-char), of options and extensions (visible ASCII), and each candidate. Whether we would
+ * send to a candidate is not asked here. Return: OK, ERR_INVALID. */
 MUST_USE enum err ice_description_check(const struct ice_description *d);
 
 /* True when @d carries the option @name ("ice2", "trickle"). */

@@ -7,8 +7,8 @@
 
 #include "daemon/core/ice/private.h"
 
-/* Room for outgoing datagrams: some for the engine, and two for each agent, whose timers may all be due
- * at once. */
+/* Room for outgoing datagrams: some for the engine, and two for each agent, whose timers may all
+ * be due at once. */
 #define TRANSMIT_BYTES	       65536
 #define TRANSMIT_BYTES_A_AGENT 512
 
@@ -331,7 +331,8 @@ void ice_engine_on_deadline(struct ice_engine *e, uint64_t now_us)
 {
 	struct heap_node *n;
 
-	/* Each agent at most once a call: an agent that would be due again at once cannot hold us. */
+	/* Each agent at most once a call: an agent that would be due again at once cannot hold us.
+	 * */
 	for (size_t i = 0; i < e->max_agents; i++) {
 		n = heap_pop_due(&e->timers, now_us);
 		if (!n)

@@ -3,39 +3,42 @@
  *
  * Theory of operation
  *
- * There is one `struct ice_engine` in a process. It knows the local UDP sockets by number (the shell
- * owns the descriptors), learns once for each of them what STUN servers see of it, and carries any
- * number of agents, one `struct ice_agent` for each peer session. All agents share the sockets, the
- * local candidates and the pacer.
+ * There is one `struct ice_engine` in a process. It knows the local UDP sockets by number (the
+ * shell owns the descriptors), learns once for each of them what STUN servers see of it, and
+ * carries any number of agents, one `struct ice_agent` for each peer session. All agents share the
+ * sockets, the local candidates and the pacer.
  *
  *   Gathering. ice_engine_add_socket() makes a host candidate at once and asks every STUN server of
- *   the same family. Answers become server-reflexive candidates, which are kept warm by asking again.
- *   An agent needs no gathering of its own: ice_agent_get_description() has what is known. It makes
- *   sense to wait for ice_engine_is_gathered() (ICE_EVENT_GATHERED) first; that takes no longer than
- *   ICE_GATHER_PATIENCE_US even if no server answers.
+ *   the same family. Answers become server-reflexive candidates, which are kept warm by asking
+ *   again. An agent needs no gathering of its own: ice_agent_get_description() has what is known.
+ *   It makes sense to wait for ice_engine_is_gathered() (ICE_EVENT_GATHERED) first; that takes no
+ *   longer than ICE_GATHER_PATIENCE_US even if no server answers.
  *
  *   Connecting. Each end opens an agent, tells its description to the other through signalling, and
- *   hands the other's to ice_agent_set_remote(). Checks begin at once. The first valid pair is a path
- *   (CONNECTED): data may flow. The controlling end nominates one pair (COMPLETED) and from then on
- *   only that is used. Checks that arrive before the remote description are answered and remembered.
+ *   hands the other's to ice_agent_set_remote(). Checks begin at once. The first valid pair is a
+ *   path (CONNECTED): data may flow. The controlling end nominates one pair (COMPLETED) and from
+ *   then on only that is used. Checks that arrive before the remote description are answered and
+ *   remembered.
  *
  *   Living. On the path consent is asked for every 5 s; 30 s without an authenticated answer and
  *   without authenticated data (ice_agent_on_authenticated()) end it (DISCONNECTED).
  *
- * The engine is driven from outside: after each call that takes `now_us`, pull ice_engine_pop_transmit()
- * and ice_engine_pop_event() until they are empty, and call ice_engine_on_deadline() when
- * ice_engine_next_deadline() has come. Calling it early or late is harmless. Events say what is true
- * when they are pulled: several changes between two pulls are one event. The same calls with the same
- * random source give the same bytes.
+ * The engine is driven from outside: after each call that takes `now_us`, pull
+ * ice_engine_pop_transmit() and ice_engine_pop_event() until they are empty, and call
+ * ice_engine_on_deadline() when ice_engine_next_deadline() has come. Calling it early or late is
+ * harmless. Events say what is true when they are pulled: several changes between two pulls are one
+ * event. The same calls with the same random source give the same bytes.
  *
- * Pacing (RFC 8445 s. 14): over gathering and the checks of all agents two new transactions are never
- * closer than ICE_PACER_FLOOR_US, those of one agent never closer than its Ta, and STUN servers are
- * asked at most once per ICE_GATHER_INTERVAL_US. Triggered checks go first, then gathering, then
- * agents with worth, then the rest. Retransmissions, responses and consent are not paced.
+ * Pacing (RFC 8445 s. 14): over gathering and the checks of all agents two new transactions are
+ * never closer than ICE_PACER_FLOOR_US, those of one agent never closer than its Ta, and STUN
+ * servers are asked at most once per ICE_GATHER_INTERVAL_US. Triggered checks go first, then
+ * gathering, then agents with worth, then the rest. Retransmissions, responses and consent are not
+ * paced.
  *
- * What strangers can do: a datagram allocates nothing. Only messages that carry the integrity of one
- * of our agents' passwords change anything. Unauthenticated requests get an error response that is
- * never longer than three times the request, and not more than ICE_STRANGER_REPLIES_PER_S of them.
+ * What strangers can do: a datagram allocates nothing. Only messages that carry the integrity of
+ * one of our agents' passwords change anything. Unauthenticated requests get an error response that
+ * is never longer than three times the request, and not more than ICE_STRANGER_REPLIES_PER_S of
+ * them.
  *
  * Of this room only candidate.h, description.h and this header are for others.
  */
@@ -63,7 +66,8 @@
 #define ICE_GATHER_PATIENCE_US	   (1500 * US_PER_MS)
 #define ICE_KEEP_WARM_US	   (15 * US_PER_S)
 #define ICE_STRANGER_REPLIES_PER_S 20
-/* Before this time after the last remote candidate no agent is FAILED: a full transaction (RFC 8863). */
+/* Before this time after the last remote candidate no agent is FAILED: a full transaction (RFC
+ * 8863). */
 #define ICE_PATIENCE_US (39500 * US_PER_MS)
 /* A buffer of this size holds every datagram that the engine sends. */
 #define ICE_TRANSMIT_MAX_BYTES 548
@@ -86,13 +90,14 @@ enum ice_agent_state {
 	ICE_AGENT_NEW = 0,
 	/* Checks run. No pair is valid yet. Leaves to CONNECTED by the first success, to FAILED. */
 	ICE_AGENT_CHECKING,
-	/* At least one valid pair: the best is the path. Checks go on, the path may move to a better
-	 * pair. Leaves to COMPLETED by nomination, to DISCONNECTED. */
+	/* At least one valid pair: the best is the path. Checks go on, the path may move to a
+	 * better pair. Leaves to COMPLETED by nomination, to DISCONNECTED. */
 	ICE_AGENT_CONNECTED,
 	/* One pair was nominated and is the path until it is lost. Leaves to DISCONNECTED. */
 	ICE_AGENT_COMPLETED,
-	/* There was a path, and its consent ran out, was revoked, or its socket went. No path. Leaves
-	 * to CONNECTED or COMPLETED if the peer itself revives it; else a new session is needed. */
+	/* There was a path, and its consent ran out, was revoked, or its socket went. No path.
+	 * Leaves to CONNECTED or COMPLETED if the peer itself revives it; else a new session is
+	 * needed. */
 	ICE_AGENT_DISCONNECTED,
 	/* Every pair failed and ICE_PATIENCE_US are over. Checks are still answered; if one of the
 	 * peer's gets through after all, leaves to CONNECTED. */
@@ -115,21 +120,28 @@ struct ice_path {
 };
 
 enum ice_event_type {
-	ICE_EVENT_GATHERED,	   /* ice_engine_is_gathered() became true */
-	ICE_EVENT_LOCAL_CANDIDATE, /* a server-reflexive candidate is new: `candidate` */
-	ICE_EVENT_MAPPING_CHANGED, /* a server sees a socket at another address than before: `candidate`
-				    * is the new one; sessions over it may have to restart */
-	ICE_EVENT_STATE,	   /* `agent` is in `state` */
-	ICE_EVENT_PATH,		   /* the path of `agent` is `path`, or there is none */
+	/* ice_engine_is_gathered() became true. */
+	ICE_EVENT_GATHERED,
+	/* A server-reflexive candidate is new: `candidate`. */
+	ICE_EVENT_LOCAL_CANDIDATE,
+	/* A server sees a socket at another address than before, `candidate`: sessions over it may
+	 * have to restart. */
+	ICE_EVENT_MAPPING_CHANGED,
+	/* `agent` is in `state`. */
+	ICE_EVENT_STATE,
+	/* The path of `agent` is `path`, or there is none. */
+	ICE_EVENT_PATH,
 };
 
 struct ice_event {
 	enum ice_event_type type;
-	struct ice_agent *agent; /* STATE and PATH */
-	void *cookie;		 /* the agent's */
+	/* STATE and PATH, which both carry all of these. */
+	struct ice_agent *agent;
+	void *cookie; /* the agent's */
 	enum ice_agent_state state;
 	bool has_path;
 	struct ice_path path;
+	/* LOCAL_CANDIDATE and MAPPING_CHANGED. */
 	struct ice_candidate candidate;
 };
 
@@ -146,11 +158,11 @@ MUST_USE enum err ice_engine_create(struct ice_engine **ret,
 /* Closes all agents, too. NULL is fine. */
 void ice_engine_destroy(struct ice_engine *e);
 
-/* A socket was opened. @socket: a number that the caller chooses and that later calls name; @base: its
- * address as bound, never unspecified; @local_preference: unique among the sockets, larger is better,
- * families interleaved (RFC 8421 s. 4). Agents whose checks run use it as well.
- * Return: OK; ERR_EXISTS for a number in use; ERR_LIMIT; ERR_INVALID for an address that cannot be a
- * candidate, DROP_BLOCKED for one in a blocked prefix. */
+/* A socket was opened. @socket: a number that the caller chooses and that later calls name;
+ * @base: its address as bound, never unspecified; @local_preference: unique among the sockets,
+ * larger is better, families interleaved (RFC 8421 s. 4). Agents whose checks run use it as
+ * well. Return: OK; ERR_EXISTS for a number in use; ERR_LIMIT; ERR_INVALID for an address that
+ * cannot be a candidate, DROP_BLOCKED for one in a blocked prefix. */
 MUST_USE enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 					const struct netaddr *base, uint16_t local_preference);
 /* The socket is gone; pairs over it are dead at once. An unknown number is ignored. */
@@ -161,8 +173,8 @@ void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t so
  * was changed). */
 MUST_USE enum err ice_engine_set_stun_servers(struct ice_engine *e, uint64_t now_us,
 					      const struct netaddr *servers, size_t count);
-/* Address blocks that are never a local, remote, peer-reflexive or mapped candidate: the overlay's own.
- * Set before sockets are added. Return: OK, ERR_LIMIT above ICE_MAX_BLOCKED. */
+/* Address blocks that are never a local, remote, peer-reflexive or mapped candidate: the
+ * overlay's own. Set before sockets are added. Return: OK, ERR_LIMIT above ICE_MAX_BLOCKED. */
 MUST_USE enum err ice_engine_set_blocked(struct ice_engine *e, const struct netprefix *prefixes,
 					 size_t count);
 /* Mappings are kept alive every ICE_KEEP_WARM_US (the default) or not at all. */
@@ -170,8 +182,8 @@ void ice_engine_set_keep_warm(struct ice_engine *e, uint64_t now_us, bool wanted
 
 /* True when each server has answered for each socket of its family or has used up our patience. */
 bool ice_engine_is_gathered(const struct ice_engine *e);
-/* The local candidates, best first, at most ICE_MAX_CANDIDATES. Valid until the next call that takes
- * `now_us`. */
+/* The local candidates, best first, at most ICE_MAX_CANDIDATES. Valid until the next call that
+ * takes `now_us`. */
 const struct ice_candidate *ice_engine_local_candidates(const struct ice_engine *e,
 							size_t *ret_count);
 
@@ -179,8 +191,8 @@ const struct ice_candidate *ice_engine_local_candidates(const struct ice_engine 
  * the engine has counted already. */
 MUST_USE enum err ice_engine_input(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 				   const struct netaddr *from, const uint8_t *buf, size_t len);
-/* The system refused to send from @socket to @to (host or net unreachable, not permitted). It is noted
- * for the pairs concerned, which nomination does not wait for any more; nothing else ends. */
+/* The system refused to send from @socket to @to (host or net unreachable, not permitted). It is
+ * noted for the pairs concerned, which nomination does not wait for any more; nothing else ends. */
 void ice_engine_on_send_error(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 			      const struct netaddr *to);
 
@@ -188,8 +200,8 @@ void ice_engine_on_send_error(struct ice_engine *e, uint64_t now_us, uint16_t so
 uint64_t ice_engine_next_deadline(const struct ice_engine *e);
 void ice_engine_on_deadline(struct ice_engine *e, uint64_t now_us);
 
-/* Takes the next datagram to send; @buf should hold ICE_TRANSMIT_MAX_BYTES, a datagram that does not
- * fit is lost. Return: false when there is none. */
+/* Takes the next datagram to send; @buf should hold ICE_TRANSMIT_MAX_BYTES, a datagram that does
+ * not fit is lost. Return: false when there is none. */
 bool ice_engine_pop_transmit(struct ice_engine *e, struct ice_transmit *ret, uint8_t *buf,
 			     size_t cap);
 /* Return: false when there is none. */
@@ -212,14 +224,15 @@ MUST_USE enum err ice_agent_open(struct ice_agent **ret, struct ice_engine *e, u
 /* Frees the agent at once; no event of it is delivered afterwards. NULL is fine. */
 void ice_agent_close(struct ice_agent *a, uint64_t now_us);
 
-/* Our credentials, Ta, options and the local candidates known now. `end_of_candidates` is true when the
- * engine is gathered. */
+/* Our credentials, Ta, options and the local candidates known now. `end_of_candidates` is true
+ * when the engine is gathered. */
 void ice_agent_get_description(const struct ice_agent *a, struct ice_description *ret);
-/* Before ice_agent_set_remote(): this end answers after all (glare). Return: OK, ERR_WRONG_STATE. */
+/* Before ice_agent_set_remote(): this end answers after all (glare). Return: OK, ERR_WRONG_STATE.
+ * */
 MUST_USE enum err ice_agent_set_controlling(struct ice_agent *a, bool controlling);
-/* The peer's description; starts checks. Candidates that we would never send to are passed over and
- * counted. A lite peer makes us controlling (RFC 8445 s. 6.1.1). Return: OK; ERR_INVALID when it does
- * not pass ice_description_check(); ERR_WRONG_STATE when the agent has one already. */
+/* The peer's description; starts checks. Candidates that we would never send to are passed over
+ * and counted. A lite peer makes us controlling (RFC 8445 s. 6.1.1). Return: OK; ERR_INVALID
+ * when it does not pass ice_description_check(); ERR_WRONG_STATE when the agent has one already. */
 MUST_USE enum err ice_agent_set_remote(struct ice_agent *a, uint64_t now_us,
 				       const struct ice_description *d);
 /* One candidate more (trickle, RFC 8838). Return: OK; ERR_INVALID; ERR_WRONG_STATE before
@@ -236,7 +249,8 @@ bool ice_agent_is_controlling(const struct ice_agent *a);
 
 /* The best valid pair; after nomination the nominated one. Return: false when there is none. */
 bool ice_agent_get_path(const struct ice_agent *a, struct ice_path *ret);
-/* Authenticated data of the session arrived from the peer. A lost check never ends such a session. */
+/* Authenticated data of the session arrived from the peer. A lost check never ends such a session.
+ * */
 void ice_agent_on_authenticated(struct ice_agent *a, uint64_t now_us);
 
 enum ice_pair_state {

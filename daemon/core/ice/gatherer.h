@@ -1,9 +1,10 @@
 /*
- * The gatherer: asks every STUN server for every socket of its family where it sees us, once when the
- * socket opens and then again and again to keep the mapping warm (RFC 8445 s. 5.1.1.2, 5.1.1.4).
+ * The gatherer: asks every STUN server for every socket of its family where it sees us, once when
+ * the socket opens and then again and again to keep the mapping warm (RFC 8445 s. 5.1.1.2,
+ * 5.1.1.4).
  *
- * One `ice_gather` row for each (socket, server). A row is settled as soon as the server has answered,
- * refused, or used up our patience; it goes on trying after that.
+ * One `ice_gather` row for each (socket, server). A row is settled as soon as the server has
+ * answered, refused, or used up our patience; it goes on trying after that.
  */
 #ifndef ICETUN_ICE_GATHERER_H
 #define ICETUN_ICE_GATHERER_H

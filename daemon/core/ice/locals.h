@@ -1,6 +1,6 @@
 /*
- * What is local: the sockets, the addresses that are no candidates, and the list of local candidates
- * that every agent offers.
+ * What is local: the sockets, the addresses that are no candidates, and the list of local
+ * candidates that every agent offers.
  */
 #ifndef ICETUN_ICE_LOCALS_H
 #define ICETUN_ICE_LOCALS_H
@@ -50,8 +50,8 @@ bool ice_locals_refuses(const struct ice_locals *l, const struct netaddr *a);
 
 /* Begins the list of candidates anew with the host candidates. */
 void ice_locals_list_hosts(struct ice_locals *l);
-/* Adds a server-reflexive candidate, unless it is redundant (RFC 8445 s. 5.1.3). A full list keeps the
- * best. */
+/* Adds a server-reflexive candidate, unless it is redundant (RFC 8445 s. 5.1.3). A full list
+ * keeps the best. */
 void ice_locals_list_mapped(struct ice_locals *l, const struct ice_socket *s,
 			    const struct netaddr *mapped, const struct netaddr *server);
 /* Return: the candidate of @socket with this address, or NULL. */

@@ -1,12 +1,13 @@
 /*
- * The nomination policy: which valid pair the controlling end nominates, and when (RFC 8445 s. 8.1.1
- * leaves this stopping rule to us). A pure function of what the checklist looks like; sending the
- * nomination is the agent's job.
+ * The nomination policy: which valid pair the controlling end nominates, and when (RFC 8445 s.
+ * 8.1.1 leaves this stopping rule to us). A pure function of what the checklist looks like; sending
+ * the nomination is the agent's job.
  *
- * The best valid pair is nominated as soon as no better pair can still turn up, that is, when none of
- * higher priority waits or is in progress; or else when it has been valid for a grace time: twice its
- * round trip within 100..500 ms for a direct pair, 2 s for a relayed one, because NAT filters make late
- * direct successes common. Patience costs nothing: data flows on the valid pair meanwhile.
+ * The best valid pair is nominated as soon as no better pair can still turn up, that is, when none
+ * of higher priority waits or is in progress; or else when it has been valid for a grace time:
+ * twice its round trip within 100..500 ms for a direct pair, 2 s for a relayed one, because NAT
+ * filters make late direct successes common. Patience costs nothing: data flows on the valid pair
+ * meanwhile.
  */
 #ifndef ICETUN_ICE_NOMINATION_H
 #define ICETUN_ICE_NOMINATION_H
@@ -41,8 +42,9 @@ struct ice_nomination {
 
 void ice_nomination_offer(struct ice_nomination *n, size_t index, const struct ice_nominee *p);
 
-/* Return: when to nominate pair *ret_index: a time <= @now_us means now, a later one means to ask again
- * then, DEADLINE_NONE that there is no valid pair. *ret_index is set unless DEADLINE_NONE. */
+/* Return: when to nominate pair *ret_index: a time <= @now_us means now, a later one means to
+ * ask again then, DEADLINE_NONE that there is no valid pair. *ret_index is set unless
+ * DEADLINE_NONE. */
 uint64_t ice_nomination_decide(const struct ice_nomination *n, uint64_t now_us, size_t *ret_index);
 
 #endif

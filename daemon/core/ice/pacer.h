@@ -3,17 +3,17 @@
  *
  * There is one in an engine. Everybody who has a new transaction to send keeps an `ice_pace` entry
  * with its class and the time from which it is ready (its own Ta). ice_pacer_pop() names the one to
- * be served now: the highest class, then the highest worth, then who has waited longest. Two pops are
- * at least ICE_PACER_FLOOR_US apart, two of the class GATHER at least ICE_GATHER_INTERVAL_US. A slot
- * that was not used is gone: nothing ever leaves in a burst.
+ * be served now: the highest class, then the highest worth, then who has waited longest. Two pops
+ * are at least ICE_PACER_FLOOR_US apart, two of the class GATHER at least ICE_GATHER_INTERVAL_US. A
+ * slot that was not used is gone: nothing ever leaves in a burst.
  */
 #ifndef ICETUN_ICE_PACER_H
 #define ICETUN_ICE_PACER_H
 
 #include <stdint.h>
 
-/* In rising order of importance. GATHER stands above agents because it takes one slot in ten at most
- * and without it there is nothing to offer. */
+/* In rising order of importance. GATHER stands above agents because it takes one slot in ten at
+ * most and without it there is nothing to offer. */
 enum ice_pace_class {
 	ICE_PACE_IDLE = 0, /* nothing to send; not in the pacer */
 	ICE_PACE_ORDINARY,

@@ -1,10 +1,10 @@
 /*
  * Requests that wait for their answer, and the table that finds them by transaction id.
  *
- * A request is embedded in its owner (a pair, a gatherer's slot); the table links requests, it does not
- * hold them, so it needs no memory of its own beyond the buckets made at creation. A request is active
- * exactly as long as it is in the table. Transaction ids are 96 random bits of ours: no stranger can
- * choose where in the table anything goes.
+ * A request is embedded in its owner (a pair, a gatherer's slot); the table links requests, it does
+ * not hold them, so it needs no memory of its own beyond the buckets made at creation. A request is
+ * active exactly as long as it is in the table. Transaction ids are 96 random bits of ours: no
+ * stranger can choose where in the table anything goes.
  */
 #ifndef ICETUN_ICE_REQUEST_H
 #define ICETUN_ICE_REQUEST_H

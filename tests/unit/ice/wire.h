@@ -1,6 +1,7 @@
 /*
- * Two engines joined by a wire in memory, with virtual time: datagrams take DELAY, and a test may look
- * at, change or drop each of them. NATs and many hosts are the simulator's business (tests/sim).
+ * Two engines joined by a wire in memory, with virtual time: datagrams take DELAY, and a test may
+ * look at, change or drop each of them. NATs and many hosts are the simulator's business
+ * (tests/sim).
  */
 #ifndef ICETUN_TEST_ICE_WIRE_H
 #define ICETUN_TEST_ICE_WIRE_H
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/core/crypto/random.h"
@@ -242,6 +244,84 @@ static inline enum ice_agent_state wire_state(const struct wire *w, size_t host)
 static inline const struct drop_counters *wire_drops(const struct wire *w, size_t host)
 {
 	return ice_engine_drops(w->host[host].engine);
+}
+
+/* A Binding message made by hand. */
+struct wire_forge {
+	enum stun_class class;
+	const char *user, *peer_user; /* USERNAME, left out when NULL */
+	const char *pwd;	      /* MESSAGE-INTEGRITY, left out when NULL */
+	const uint8_t *txid;	      /* NULL: some */
+	uint32_t priority;	      /* 0 = left out */
+	bool controlling, controlled; /* with .tie_breaker */
+	uint64_t tie_breaker;
+	bool use_candidate;
+	const struct netaddr *mapped; /* XOR-MAPPED-ADDRESS */
+	uint16_t error;
+	uint16_t unknown; /* an empty attribute of this type, 0 = none */
+	bool no_fingerprint;
+};
+
+static inline size_t wire_forge(const struct wire_forge *f, uint8_t buf[ICE_TRANSMIT_MAX_BYTES])
+{
+	static const uint8_t some_txid[STUN_TXID_BYTES] = "0123456789a";
+	struct stun_writer writer;
+	size_t len;
+
+	stun_write_begin(&writer, buf, ICE_TRANSMIT_MAX_BYTES, f->class, STUN_METHOD_BINDING,
+			 f->txid ? f->txid : some_txid);
+	if (f->user)
+		stun_write_username(&writer, f->user, f->peer_user);
+	if (f->priority)
+		stun_write_number(&writer, STUN_PRIORITY, f->priority);
+	if (f->controlling)
+		stun_write_number(&writer, STUN_ICE_CONTROLLING, f->tie_breaker);
+	if (f->controlled)
+		stun_write_number(&writer, STUN_ICE_CONTROLLED, f->tie_breaker);
+	if (f->use_candidate)
+		stun_write_flag(&writer, STUN_USE_CANDIDATE);
+	if (f->mapped)
+		stun_write_address(&writer, STUN_XOR_MAPPED_ADDRESS, f->mapped);
+	if (f->error)
+		stun_write_error(&writer, f->error);
+	if (f->unknown) {
+		wr_u16be(&writer.wr, f->unknown);
+		wr_u16be(&writer.wr, 0);
+	}
+	assert_int_equal(stun_write_finish(&writer, f->pwd, f->pwd ? strlen(f->pwd) : 0,
+					   !f->no_fingerprint, &len),
+			 OK);
+	return len;
+}
+
+/* Gives host @to a forged message that seems to come from @from. */
+static inline enum err wire_inject(struct wire *w, size_t to, const struct netaddr *from,
+				   const struct wire_forge *f)
+{
+	uint8_t buf[ICE_TRANSMIT_MAX_BYTES];
+	size_t len = wire_forge(f, buf);
+
+	return ice_engine_input(w->host[to].engine, w->now_us, 0, from, buf, len);
+}
+
+/* Takes the one datagram that host @from has to send. */
+static inline void wire_take(struct wire *w, size_t from, struct wire_datagram *d,
+			     struct stun_message *ret)
+{
+	struct ice_transmit t;
+
+	assert_true(ice_engine_pop_transmit(w->host[from].engine, &t, d->buf, sizeof(d->buf)));
+	d->to = t.to;
+	d->len = t.len;
+	assert_int_equal(stun_decode(ret, d->buf, d->len), OK);
+}
+
+static inline bool wire_is_silent(struct wire *w, size_t from)
+{
+	struct wire_datagram d;
+	struct ice_transmit t;
+
+	return !ice_engine_pop_transmit(w->host[from].engine, &t, d.buf, sizeof(d.buf));
 }
 
 /* One socket each, host 0 controlling, both know each other. */

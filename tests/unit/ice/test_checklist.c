@@ -1,0 +1,294 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/core/ice/checklist.h"
+
+static struct ice_checklist l;
+
+static struct netaddr addr(const char *text)
+{
+	struct netaddr a;
+
+	assert_int_equal(netaddr_parse(text, &a), OK);
+	return a;
+}
+
+static struct ice_candidate candidate(enum ice_candidate_type type, uint16_t socket,
+				      const char *text, const char *foundation)
+{
+	struct ice_candidate c = {.type = type, .socket = socket};
+
+	c.addr = c.base = addr(text);
+	c.priority = ice_priority(type, (uint16_t)(65535 - socket));
+	snprintf(c.foundation, sizeof(c.foundation), "%s", foundation);
+	return c;
+}
+
+static size_t add_remote(enum ice_candidate_type type, const char *text, const char *foundation)
+{
+	struct ice_candidate c = candidate(type, 0, text, foundation);
+	size_t index;
+
+	assert_int_equal(ice_checklist_add_remote(&l, &c, &index), OK);
+	return index;
+}
+
+static size_t pair(const struct ice_candidate *local, size_t remote)
+{
+	return ice_checklist_pair(&l, local, ice_priority(ICE_CANDIDATE_PRFLX, 65535), remote);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return ice_checklist_init(&l, 10, true) == OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	ice_checklist_fini(&l);
+	return 0;
+}
+
+static void reflexive_candidates_are_pruned_to_their_base(void **state)
+{
+	struct ice_candidate host = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct ice_candidate srflx = candidate(ICE_CANDIDATE_SRFLX, 0, "192.0.2.1:1", "2");
+	struct ice_candidate other = candidate(ICE_CANDIDATE_HOST, 1, "10.0.0.2:1", "3");
+	size_t r = add_remote(ICE_CANDIDATE_HOST, "192.0.2.9:9", "1");
+
+	(void)state;
+	srflx.base = host.base;
+	/* Whatever the order, one pair for the socket, with the higher priority. */
+	assert_int_equal(pair(&srflx, r), 0);
+	assert_int_equal(pair(&host, r), 0);
+	assert_int_equal(pair(&srflx, r), 0);
+	assert_int_equal(l.pair_count, 1);
+	assert_int_equal(l.pairs[0].priority,
+			 ice_pair_priority(host.priority, l.remotes[r].priority));
+	assert_int_equal(l.pairs[0].local_type, ICE_CANDIDATE_HOST);
+	assert_int_equal(pair(&other, r), 1);
+}
+
+static void a_started_pair_is_not_changed(void **state)
+{
+	struct ice_candidate host = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct ice_candidate srflx = candidate(ICE_CANDIDATE_SRFLX, 0, "192.0.2.1:1", "2");
+	size_t r = add_remote(ICE_CANDIDATE_HOST, "192.0.2.9:9", "1");
+
+	(void)state;
+	assert_int_equal(pair(&srflx, r), 0);
+	ice_checklist_set_state(&l, &l.pairs[0], ICE_PAIR_IN_PROGRESS);
+	assert_int_equal(pair(&host, r), 0);
+	assert_int_equal(l.pairs[0].local_type, ICE_CANDIDATE_SRFLX);
+}
+
+static void families_and_scopes(void **state)
+{
+	struct ice_candidate v4 = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct ice_candidate v6 = candidate(ICE_CANDIDATE_HOST, 1, "[2001:db8::1]:1", "2");
+	struct ice_candidate ll = candidate(ICE_CANDIDATE_HOST, 2, "[fe80::1]:1", "3");
+	size_t r4 = add_remote(ICE_CANDIDATE_HOST, "192.0.2.9:9", "1");
+	size_t r6 = add_remote(ICE_CANDIDATE_HOST, "[2001:db8::9]:9", "2");
+	size_t rll = add_remote(ICE_CANDIDATE_HOST, "[fe80::9]:9", "3");
+	size_t index;
+
+	(void)state;
+	ll.base.scope_id = 5;
+	assert_int_equal(pair(&v4, r6), ICE_NO_PAIR);
+	assert_int_equal(pair(&v6, r4), ICE_NO_PAIR);
+	assert_int_equal(pair(&v6, rll), ICE_NO_PAIR);
+	assert_int_equal(pair(&ll, r6), ICE_NO_PAIR);
+	assert_int_not_equal(pair(&v4, r4), ICE_NO_PAIR);
+	assert_int_not_equal(pair(&v6, r6), ICE_NO_PAIR);
+	index = pair(&ll, rll);
+	assert_int_not_equal(index, ICE_NO_PAIR);
+	/* The scope is our socket's: the peer's means nothing here. */
+	assert_int_equal(l.pairs[index].to.scope_id, 5);
+}
+
+static void the_list_keeps_the_best(void **state)
+{
+	struct ice_candidate host = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	char text[32];
+	uint64_t worst = UINT64_MAX;
+
+	(void)state;
+	for (int i = 1; i <= 10; i++) {
+		snprintf(text, sizeof(text), "192.0.2.%d:9", i);
+		assert_int_not_equal(pair(&host, add_remote(ICE_CANDIDATE_SRFLX, text, "1")),
+				     ICE_NO_PAIR);
+	}
+	assert_int_equal(l.pair_count, 10);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.100:9", "1")),
+			 ICE_NO_PAIR);
+	/* A check under way and a queued one stay, an idle one gives way. */
+	for (size_t i = 0; i < 8; i++)
+		ice_checklist_set_state(&l, &l.pairs[i], ICE_PAIR_IN_PROGRESS);
+	ice_checklist_trigger(&l, 8);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_HOST, "192.0.2.101:9", "1")), 9);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_HOST, "192.0.2.102:9", "1")),
+			 ICE_NO_PAIR);
+	assert_int_equal(l.pair_count, 10);
+	assert_int_equal(l.state_count[ICE_PAIR_IN_PROGRESS], 8);
+	assert_int_equal(l.state_count[ICE_PAIR_FROZEN], 2);
+	for (size_t i = 0; i < 10; i++)
+		worst = l.pairs[i].priority < worst ? l.pairs[i].priority : worst;
+	assert_int_equal(worst, l.pairs[0].priority);
+}
+
+static void frozen_by_foundation(void **state)
+{
+	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct ice_candidate b = candidate(ICE_CANDIDATE_HOST, 1, "10.0.0.1:2", "1");
+	size_t r1 = add_remote(ICE_CANDIDATE_HOST, "192.0.2.1:9", "x");
+	size_t r2 = add_remote(ICE_CANDIDATE_SRFLX, "192.0.2.2:9", "y");
+	size_t a1 = pair(&a, r1), b1 = pair(&b, r1), a2 = pair(&a, r2), b2 = pair(&b, r2);
+
+	(void)state;
+	ice_checklist_thaw(&l);
+	/* One waits for each foundation, the better one. */
+	assert_int_equal(l.pairs[a1].state, ICE_PAIR_WAITING);
+	assert_int_equal(l.pairs[b1].state, ICE_PAIR_FROZEN);
+	assert_int_equal(l.pairs[a2].state, ICE_PAIR_WAITING);
+	assert_int_equal(l.pairs[b2].state, ICE_PAIR_FROZEN);
+	assert_int_equal(ice_checklist_pending(&l), 2);
+	assert_int_equal(ice_checklist_next(&l), a1);
+	ice_checklist_set_state(&l, &l.pairs[a1], ICE_PAIR_IN_PROGRESS);
+	assert_int_equal(ice_checklist_next(&l), a2);
+	ice_checklist_set_state(&l, &l.pairs[a2], ICE_PAIR_IN_PROGRESS);
+	/* Both foundations are busy. */
+	assert_int_equal(ice_checklist_next(&l), ICE_NO_PAIR);
+	assert_false(ice_checklist_has_next(&l));
+	/* A failure frees the foundation, a success thaws it. */
+	ice_checklist_set_state(&l, &l.pairs[a2], ICE_PAIR_FAILED);
+	assert_int_equal(ice_checklist_next(&l), b2);
+	ice_checklist_set_state(&l, &l.pairs[a1], ICE_PAIR_SUCCEEDED);
+	ice_checklist_thaw_foundation(&l, l.pairs[a1].foundation);
+	assert_int_equal(l.pairs[b1].state, ICE_PAIR_WAITING);
+	assert_int_equal(l.pairs[b2].state, ICE_PAIR_FROZEN);
+	assert_int_equal(ice_checklist_next(&l), b1);
+}
+
+static void triggered_checks_are_a_queue(void **state)
+{
+	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "192.0.2.%d:9", i + 1);
+		pair(&a, add_remote(ICE_CANDIDATE_HOST, text, text + 8));
+	}
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < 10; i++) {
+			ice_checklist_trigger(&l, 9 - i);
+			ice_checklist_trigger(&l, 9 - i);
+		}
+		/* A queued pair is not also checked in the ordinary course. */
+		assert_int_equal(ice_checklist_next(&l), ICE_NO_PAIR);
+		assert_true(ice_checklist_has_next(&l));
+		for (size_t i = 0; i < 10; i++)
+			assert_int_equal(ice_checklist_pop_triggered(&l), 9 - i);
+		assert_int_equal(ice_checklist_pop_triggered(&l), ICE_NO_PAIR);
+		ice_checklist_trigger(&l, 4); /* moves the ring on */
+		ice_checklist_clear_triggered(&l);
+		assert_false(l.pairs[4].queued);
+	}
+}
+
+static void a_change_of_role_reorders(void **state)
+{
+	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	size_t p = pair(&a, add_remote(ICE_CANDIDATE_SRFLX, "192.0.2.1:9", "x"));
+	uint32_t r = ice_priority(ICE_CANDIDATE_SRFLX, 65535);
+
+	(void)state;
+	assert_int_equal(l.pairs[p].priority, ice_pair_priority(a.priority, r));
+	ice_checklist_set_controlling(&l, false);
+	assert_int_equal(l.pairs[p].priority, ice_pair_priority(r, a.priority));
+}
+
+static void peer_reflexive_becomes_signalled(void **state)
+{
+	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct netaddr from = addr("192.0.2.1:9");
+	size_t prflx, p;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(ice_checklist_add_prflx(&l, &from, 77, &prflx), OK);
+	p = pair(&a, prflx);
+	before = l.pairs[p].priority;
+	ice_checklist_set_state(&l, &l.pairs[p], ICE_PAIR_IN_PROGRESS);
+	assert_int_equal(add_remote(ICE_CANDIDATE_SRFLX, "192.0.2.1:9", "x"), prflx);
+	assert_int_equal(l.remote_count, 1);
+	assert_int_equal(l.remotes[prflx].type, ICE_CANDIDATE_SRFLX);
+	assert_int_equal(pair(&a, prflx), p);
+	assert_int_equal(l.pairs[p].state, ICE_PAIR_IN_PROGRESS);
+	assert_true(l.pairs[p].priority > before);
+}
+
+static void remotes_are_bounded(void **state)
+{
+	struct netaddr from = addr("192.0.2.1:9");
+	size_t index = 0;
+
+	(void)state;
+	for (int i = 0; i < ICE_MAX_REMOTES; i++) {
+		from.port = (uint16_t)(1000 + i);
+		assert_int_equal(ice_checklist_add_prflx(&l, &from, 1, &index), OK);
+	}
+	from.port = 1;
+	assert_int_equal(ice_checklist_add_prflx(&l, &from, 1, &index), DROP_LIMIT);
+	assert_int_equal(index, ICE_MAX_REMOTES - 1);
+}
+
+static void the_best_pair(void **state)
+{
+	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	size_t good = pair(&a, add_remote(ICE_CANDIDATE_HOST, "192.0.2.1:9", "x"));
+	size_t bad = pair(&a, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.2:9", "y"));
+	struct netaddr mapped = addr("192.0.2.50:1");
+
+	(void)state;
+	assert_int_equal(ice_checklist_best(&l), ICE_NO_PAIR);
+	ice_checklist_set_valid(&l, &l.pairs[bad], 5, &mapped, ICE_CANDIDATE_SRFLX,
+				ice_priority(ICE_CANDIDATE_SRFLX, 1));
+	assert_int_equal(ice_checklist_best(&l), bad);
+	ice_checklist_set_valid(&l, &l.pairs[good], 6, &mapped, ICE_CANDIDATE_PRFLX,
+				ice_priority(ICE_CANDIDATE_PRFLX, 1));
+	assert_int_equal(ice_checklist_best(&l), good);
+	l.pairs[bad].nominated = true;
+	assert_int_equal(ice_checklist_best(&l), bad);
+	ice_checklist_set_invalid(&l.pairs[bad]);
+	assert_int_equal(ice_checklist_best(&l), good);
+	/* Valid since the first time. */
+	ice_checklist_set_valid(&l, &l.pairs[good], 9, &mapped, ICE_CANDIDATE_PRFLX, 1);
+	assert_int_equal(l.pairs[good].valid_since_us, 6);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(reflexive_candidates_are_pruned_to_their_base),
+		T(a_started_pair_is_not_changed),
+		T(families_and_scopes),
+		T(the_list_keeps_the_best),
+		T(frozen_by_foundation),
+		T(triggered_checks_are_a_queue),
+		T(a_change_of_role_reorders),
+		T(peer_reflexive_becomes_signalled),
+		T(remotes_are_bounded),
+		T(the_best_pair),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
