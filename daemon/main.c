@@ -13,8 +13,10 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#include "daemon/app/internal.h"
+#include "daemon/app/app.h"
+#include "daemon/app/privilege.h"
 #include "daemon/core/crypto/secret.h"
+#include "daemon/log/log.h"
 
 static const char usage[] =
 	"Usage: icetund [--config FILE]\n"

@@ -150,11 +150,4 @@ void ping_cancel(struct run *r, const struct control_call *call);
 /* Ends all with PROBLEM_NOT_UP. */
 void ping_end_all(struct run *r);
 
-/* privilege.c */
-/* Becomes @user (or stays, when it is "") with the capabilities that the daemon needs and no others,
- * for good. Return: OK, ERR_NOT_FOUND for an unknown user, ERR_PERMISSION. */
-MUST_USE enum err privilege_drop(const char *user);
-/* No core files, no tracing by others. */
-void privilege_protect_memory(void);
-
 #endif

@@ -1,4 +1,5 @@
-#include <errno.h>
+#include "daemon/app/privilege.h"
+
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -7,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "daemon/app/internal.h"
 
 void privilege_protect_memory(void)
 {
