@@ -192,43 +192,44 @@ static inline void wire_deliver(struct wire *w, struct wire_datagram *d)
 		w->stranger(w, netaddr_equal(&d->from, &w->host[1].addr[0]), d);
 }
 
-/* Runs until @until_us, event by event. */
+/* Runs until @until_us, event by event, what is due then included. */
 static inline void wire_run_until(struct wire *w, uint64_t until_us)
 {
 	size_t same_time = 0;
 
 	for (;;) {
-		struct wire_datagram *next = NULL;
-		uint64_t at = until_us;
+		struct wire_datagram *next = NULL, copy;
+		uint64_t deadline = DEADLINE_NONE, at;
 
 		wire_drain(w);
 		for (size_t i = 0; i < WIRE_HOSTS; i++)
-			at = deadline_min(at, ice_engine_next_deadline(w->host[i].engine));
+			deadline =
+				deadline_min(deadline, ice_engine_next_deadline(w->host[i].engine));
 		for (size_t i = 0; i < WIRE_SLOTS; i++) {
 			struct wire_datagram *d = &w->slots[i];
 
-			if (d->used && d->at_us <= at &&
-			    (!next || d->at_us < next->at_us ||
-			     (d->at_us == next->at_us && d->serial < next->serial)))
+			if (d->used && (!next || d->at_us < next->at_us ||
+					(d->at_us == next->at_us && d->serial < next->serial)))
 				next = d;
 		}
-		if (next)
-			at = next->at_us;
+		at = next ? deadline_min(next->at_us, deadline) : deadline;
+		if (at > until_us)
+			break;
 		same_time = at > w->now_us ? 0 : same_time + 1;
 		assert_true(same_time < 10000); /* an engine that never has enough */
 		if (at > w->now_us)
 			w->now_us = at;
-		if (next) {
+		if (next && next->at_us <= w->now_us) {
+			copy = *next;
 			next->used = false;
-			wire_deliver(w, next);
+			wire_deliver(w, &copy);
 			continue;
 		}
-		if (w->now_us >= until_us)
-			break;
 		for (size_t i = 0; i < WIRE_HOSTS; i++)
 			ice_engine_on_deadline(w->host[i].engine, w->now_us);
 	}
-	wire_drain(w);
+	if (until_us > w->now_us)
+		w->now_us = until_us;
 }
 
 static inline void wire_run(struct wire *w, uint64_t duration_us)
