@@ -239,7 +239,7 @@ static enum problem check_token(const char *text, struct token *ret)
 	case TOKEN_DAMAGED:
 		return PROBLEM_TOKEN_DAMAGED;
 	case TOKEN_UNKNOWN_VERSION:
-		return PROBLEM_SERVER_VERSION;
+		return PROBLEM_TOKEN_VERSION;
 	case TOKEN_NOT_A_TOKEN:
 	case TOKEN_PROBLEM_COUNT:
 		break;
