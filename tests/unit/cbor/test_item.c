@@ -444,6 +444,44 @@ static void map_keys_rise_strictly(void **state)
 	assert_true(read_map("a2001bffffffffffffffff1bffffffffffffffff00", &sum));
 }
 
+static bool read_int_map(const char *text, int64_t *ret_last)
+{
+	struct input in = input(text);
+	struct item_map map;
+	int64_t key;
+	bool ok;
+
+	item_rd_map(&in.r, &map);
+	while (item_map_next_int(&in.r, &map, &key)) {
+		*ret_last = key;
+		item_rd_skip(&in.r);
+	}
+	ok = item_rd_at_end(&in.r);
+	free(in.buf);
+	return ok;
+}
+
+/* RFC 8949 s. 4.2.1: in the order of the encodings, so negative keys come after all others. */
+static void negative_map_keys(void **state)
+{
+	int64_t last;
+
+	(void)state;
+	assert_true(read_int_map("a0", &last));
+	assert_true(read_int_map("a500001700200021003a0001000000", &last));
+	assert_true(last == -65537);
+	assert_true(read_int_map("a21b7fffffffffffffff003b7fffffffffffffff00", &last));
+	assert_true(last == INT64_MIN);
+	assert_false(read_int_map("a220000000", &last));		/* -1 before 0 */
+	assert_false(read_int_map("a221002000", &last));		/* -2 before -1 */
+	assert_false(read_int_map("a220002000", &last));		/* twice the same */
+	assert_false(read_int_map("a11bffffffffffffffff00", &last));	/* no int64_t */
+	assert_false(read_int_map("a13bffffffffffffffff00", &last));
+	assert_false(read_int_map("a1616100", &last));
+	assert_false(read_int_map("a22000", &last));
+	assert_false(read_int_map("bbffffffffffffffff0000", &last));
+}
+
 static void nesting_is_bounded(void **state)
 {
 	(void)state;
@@ -588,6 +626,7 @@ int main(void)
 		cmocka_unit_test(text_copy_bounds),
 		cmocka_unit_test(limits_of_numbers_and_arrays),
 		cmocka_unit_test(map_keys_rise_strictly),
+		cmocka_unit_test(negative_map_keys),
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(truncated_everywhere),
 		cmocka_unit_test(short_tags),
