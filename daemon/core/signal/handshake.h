@@ -30,8 +30,8 @@ struct signal_handshake {
 	size_t certificate_len;		     /* 1..CERT_MAX_BYTES */
 	uint8_t ciphers[SIGNAL_MAX_CIPHERS]; /* enum aead_cipher, or numbers of later versions */
 	size_t cipher_count;		     /* 1..; when decoding, what is above is cut */
-	/* Of the sender, Unix time, higher in each message: an offer whose stamp is not above the last
-	 * one seen from the same key is a replay. */
+	/* Of an offer: Unix time, higher in each one: an offer whose stamp is not above the last one
+	 * seen from the same key is a replay. An answer, which cannot be replayed, has 0. */
 	uint64_t timestamp_us;
 	uint32_t receiver_index; /* what the other side has to write into its packets; not 0 */
 	uint8_t lanes;	    /* counters that the sender of this will use, 1..SIGNAL_MAX_LANES */
