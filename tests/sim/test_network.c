@@ -356,12 +356,31 @@ static void addresses_come_and_go(void **state)
 	assert_false(simnet_pop_delivery(b.net, 5000, &d, &byte, 1)); /* on its way */
 	assert_int_equal(simnet_counters(b.net)->unroutable, 1);
 	assert_false(simnet_send(b.net, 5000, b.neighbour, &b.neighbour_in, &b.in, &byte, 1));
-	simnet_move_host(b.net, b.neighbour, SIMNET_INTERNET);
+	simnet_add_address(b.net, b.neighbour, &b.neighbour_in);
+	simnet_move_host(b.net, b.neighbour, SIMNET_INTERNET); /* takes the address away, too */
+	assert_false(simnet_send(b.net, 5000, b.neighbour, &b.neighbour_in, &b.in, &byte, 1));
 	b.neighbour_in = at("198.51.100.77:1");
 	simnet_add_address(b.net, b.neighbour, &b.neighbour_in);
 	b.now_us = 6000;
 	assert_int_equal(send_to(&b, b.inside, &b.in, &b.neighbour_in, b.neighbour, &d), 1);
 	assert_true(netaddr_ip_equal(&d.from, &b.outside));
+	simnet_destroy(b.net);
+}
+
+static void packets_of_one_moment_keep_their_order(void **state)
+{
+	struct nat_params nat = nat_of(NAT_INDEPENDENT, NAT_INDEPENDENT);
+	struct bench b = bench(&nat);
+	struct simnet_delivery d;
+	uint8_t byte;
+
+	(void)state;
+	for (uint8_t i = 0; i < 100; i++)
+		assert_true(simnet_send(b.net, 1, b.inside, &b.in, &b.s_p1, &i, 1));
+	for (uint8_t i = 0; i < 100; i++) {
+		assert_true(simnet_pop_delivery(b.net, 1, &d, &byte, 1));
+		assert_int_equal(byte, i);
+	}
 	simnet_destroy(b.net);
 }
 
@@ -507,6 +526,7 @@ int main(void)
 		cmocka_unit_test(ip6_is_filtered_only),
 		cmocka_unit_test(private_addresses_are_local),
 		cmocka_unit_test(addresses_come_and_go),
+		cmocka_unit_test(packets_of_one_moment_keep_their_order),
 		cmocka_unit_test(links),
 		cmocka_unit_test(hole_punching_matrix),
 	};
