@@ -1,6 +1,7 @@
 /*
- * Each typed reader is tried on the input. Then one item is copied with the typed readers and writers:
- * since there is one encoding of each value, what could be read must come out byte for byte.
+ * Each typed reader is tried on the input. Then one item is copied with the typed readers and
+ * writers: since there is one encoding of each value, what could be read must come out byte for
+ * byte.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * A datagram is decoded as it came, and again with its FINGERPRINT made right, since no fuzzer guesses
- * a CRC. What decodes is written anew, signed, and must come back the same.
+ * A datagram is decoded as it came, and again with its FINGERPRINT made right, since no fuzzer
+ * guesses a CRC. What decodes is written anew, signed, and must come back the same.
  */
 #include <string.h>
 

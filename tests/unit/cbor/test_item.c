@@ -472,10 +472,10 @@ static void negative_map_keys(void **state)
 	assert_true(last == -65537);
 	assert_true(read_int_map("a21b7fffffffffffffff003b7fffffffffffffff00", &last));
 	assert_true(last == INT64_MIN);
-	assert_false(read_int_map("a220000000", &last));		/* -1 before 0 */
-	assert_false(read_int_map("a221002000", &last));		/* -2 before -1 */
-	assert_false(read_int_map("a220002000", &last));		/* twice the same */
-	assert_false(read_int_map("a11bffffffffffffffff00", &last));	/* no int64_t */
+	assert_false(read_int_map("a220000000", &last));	     /* -1 before 0 */
+	assert_false(read_int_map("a221002000", &last));	     /* -2 before -1 */
+	assert_false(read_int_map("a220002000", &last));	     /* twice the same */
+	assert_false(read_int_map("a11bffffffffffffffff00", &last)); /* no int64_t */
 	assert_false(read_int_map("a13bffffffffffffffff00", &last));
 	assert_false(read_int_map("a1616100", &last));
 	assert_false(read_int_map("a22000", &last));

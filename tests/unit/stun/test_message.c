@@ -264,7 +264,8 @@ static bool length_is_legal(const struct stun_attribute_row *row, size_t len)
 	return true;
 }
 
-/* The class of error behind PJSIP CVE-2021-37706 and its relatives: each attribute at each length. */
+/* The class of error behind PJSIP CVE-2021-37706 and its relatives: each attribute at each
+ * length. */
 static void every_attribute_at_every_length(void **state)
 {
 	static uint8_t value[66000];
