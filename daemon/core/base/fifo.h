@@ -32,6 +32,12 @@ MUST_USE enum err fifo_push(struct fifo *f, const void *a, size_t a_len, const v
  * Return: false when empty. A record that does not fit @b_cap is dropped and the next is tried. */
 bool fifo_pop(struct fifo *f, void *a, size_t a_len, void *b, size_t b_cap, size_t *ret_b_len);
 
+/* Drops every record. */
+static inline void fifo_clear(struct fifo *f)
+{
+	f->used_bytes = 0;
+}
+
 static inline bool fifo_is_empty(const struct fifo *f)
 {
 	return f->used_bytes == 0;

@@ -258,14 +258,10 @@ static void drain_registrar(struct overlay *o, uint64_t now_us)
 
 void overlay_on_link(struct overlay *o, uint64_t now_us, bool up)
 {
-	uint8_t stale[1];
-	size_t len;
-
 	o->link_up = up;
 	/* What was meant for an old connection is repeated by its own timers. */
 	if (!up) {
-		while (fifo_pop(&o->frames, NULL, 0, stale, sizeof(stale), &len))
-			continue;
+		fifo_clear(&o->frames);
 		registrar_on_link_down(o->registrar, now_us);
 	} else {
 		registrar_on_link_up(o->registrar, now_us);

@@ -79,12 +79,33 @@ static void order_and_content_survive_the_wrap(void **state)
 	fifo_fini(&f);
 }
 
+static void a_cleared_queue_is_as_new(void **state)
+{
+	struct fifo f;
+	char out[8];
+	size_t len;
+
+	(void)state;
+	assert_int_equal(fifo_init(&f, 16), OK);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(fifo_push(&f, NULL, 0, "0123456789", 10), OK);
+		fifo_clear(&f);
+		assert_true(fifo_is_empty(&f));
+		assert_false(fifo_pop(&f, NULL, 0, out, sizeof(out), &len));
+	}
+	assert_int_equal(fifo_push(&f, NULL, 0, "01234567", 8), OK);
+	assert_true(fifo_pop(&f, NULL, 0, out, sizeof(out), &len));
+	assert_memory_equal(out, "01234567", 8);
+	fifo_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_and_full),
 		cmocka_unit_test(a_record_that_is_too_long_for_the_reader_is_passed_over),
 		cmocka_unit_test(order_and_content_survive_the_wrap),
+		cmocka_unit_test(a_cleared_queue_is_as_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
