@@ -62,8 +62,8 @@ void hkdf_blake2b(const uint8_t ck[static BLAKE2B_BYTES], const void *input, siz
 	sodium_memzero(t2, sizeof(t2));
 }
 
-static enum err hmac_evp(char *digest, const void *key, size_t key_len, const void *a,
-			 size_t a_len, const void *b, size_t b_len, uint8_t *ret, size_t ret_len)
+static enum err hmac_evp(char *digest, const void *key, size_t key_len, const void *a, size_t a_len,
+			 const void *b, size_t b_len, uint8_t *ret, size_t ret_len)
 {
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
@@ -105,9 +105,9 @@ enum err hash_md5(const void *data, size_t len, uint8_t ret[static MD5_BYTES])
 	size_t out_len = 0;
 
 	return EVP_Q_digest(NULL, "MD5", NULL, data, len, ret, &out_len) == 1 &&
-			       out_len == MD5_BYTES ?
-		       OK :
-		       ERR_CRYPTO;
+			       out_len == MD5_BYTES
+		       ? OK
+		       : ERR_CRYPTO;
 }
 
 enum err hash_sha256(const void *data, size_t len, uint8_t ret[static SHA256_BYTES])

@@ -24,7 +24,7 @@ void sign(const uint8_t secret[static SIGN_SECRET_BYTES], const void *data, size
 enum err sign_verify(const uint8_t public[static SIGN_PUBLIC_BYTES], const void *data, size_t len,
 		     const uint8_t signature[static SIGN_BYTES])
 {
-	return crypto_sign_ed25519_verify_detached(signature, data, len, public) == 0 ?
-		       OK :
-		       DROP_SIGNATURE;
+	return crypto_sign_ed25519_verify_detached(signature, data, len, public) == 0
+		       ? OK
+		       : DROP_SIGNATURE;
 }

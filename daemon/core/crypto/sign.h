@@ -8,7 +8,7 @@
 #include "daemon/core/base/err.h"
 #include "daemon/core/base/random.h"
 
-#define SIGN_SEED_BYTES   32
+#define SIGN_SEED_BYTES	  32
 #define SIGN_PUBLIC_BYTES 32
 #define SIGN_SECRET_BYTES 64
 #define SIGN_BYTES	  64
