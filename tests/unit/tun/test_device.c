@@ -353,7 +353,7 @@ int main(void)
 		cmocka_unit_test(test_open_close_many),
 	};
 
-	if (!netns_enter())
+	if (!netns_enter_with_tun())
 		return NETNS_SKIP;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

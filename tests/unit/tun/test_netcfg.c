@@ -280,7 +280,7 @@ int main(void)
 		with_device(test_no_leak),
 	};
 
-	if (!netns_enter())
+	if (!netns_enter_with_tun())
 		return NETNS_SKIP;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,7 +205,7 @@ int main(void)
 		with_devices(test_bad_prefix),
 	};
 
-	if (!netns_enter())
+	if (!netns_enter_with_tun())
 		return NETNS_SKIP;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
