@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_FOUND 64
-#define NO_ROUTE  UINT32_MAX
+#define NO_ROUTE UINT32_MAX
 
 /* One address that passed, with what the order depends on. */
 struct found {
@@ -27,7 +26,7 @@ struct found {
 struct snapshot {
 	const struct net_interface_filter *filter;
 	struct nl_cache *links, *addrs, *routes;
-	struct found found[MAX_FOUND];
+	struct found *found; /* room for every address there is */
 	size_t count;
 };
 
@@ -64,8 +63,8 @@ static uint32_t default_metric(const struct snapshot *s, int ifindex)
 /* Kinds of device that exist inside this host only, as long as no default route leads over them. */
 static bool is_inner_kind(const char *kind)
 {
-	static const char *const kinds[] = {"veth", "bridge", "tun",  "wireguard", "dummy",
-					    "ipip", "gre",    "sit",  "vxlan",	   "geneve",
+	static const char *const kinds[] = {"veth", "bridge", "tun", "wireguard", "dummy",
+					    "ipip", "gre",    "sit", "vxlan",	  "geneve",
 					    "ifb",  "nlmon",  "vrf"};
 
 	for (size_t i = 0; kind && i < ARRAY_SIZE(kinds); i++) {
@@ -113,7 +112,7 @@ static void add_address(struct snapshot *s, struct rtnl_addr *ra)
 	struct found f = {.ifindex = rtnl_addr_get_ifindex(ra)};
 	struct rtnl_link *link = rtnl_link_get(s->links, f.ifindex);
 
-	if (!link || !local || s->count == MAX_FOUND)
+	if (!link || !local)
 		goto out;
 	if (nl_addr_get_family(local) == AF_INET && nl_addr_get_len(local) == 4)
 		f.addr = netaddr_from_ip4(nl_addr_get_binary_addr(local), 0);
@@ -210,6 +209,11 @@ enum err net_interfaces_snapshot(const struct net_interface_filter *filter,
 	    rtnl_addr_alloc_cache(sk, &s->addrs) < 0 ||
 	    rtnl_route_alloc_cache(sk, AF_UNSPEC, 0, &s->routes) < 0)
 		goto out;
+	s->found = calloc((size_t)nl_cache_nitems(s->addrs) + 1, sizeof(*s->found));
+	if (!s->found) {
+		e = ERR_NO_MEMORY;
+		goto out;
+	}
 	for (struct nl_object *o = nl_cache_get_first(s->addrs); o; o = nl_cache_get_next(o))
 		add_address(s, (struct rtnl_addr *)o);
 	qsort(s->found, s->count, sizeof(s->found[0]), compare);
@@ -217,6 +221,7 @@ enum err net_interfaces_snapshot(const struct net_interface_filter *filter,
 	e = OK;
 out:
 	if (s) {
+		free(s->found);
 		nl_cache_free(s->routes);
 		nl_cache_free(s->addrs);
 		nl_cache_free(s->links);

@@ -46,8 +46,11 @@ enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret_fd,
 	union net_sockaddr sa = {0};
 	socklen_t len = sizeof(sa);
 	enum err e;
-	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd;
 
+	if (netaddr_ip_bytes(ip) == 0)
+		return ERR_INVALID;
+	fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return net_error(errno);
 	set_options(fd, ip->family);

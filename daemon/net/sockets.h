@@ -18,13 +18,13 @@
  * that never fragments (the path's size is found by probing) and serves one family only.
  * @port: 0 for any; when it is taken, the system chooses another.
  * @ret_bound: the address and port that it got.
- * Return: OK; what net_error() says of socket() and bind(): ERR_NO_ADDRESS, ERR_PERMISSION,
- * ERR_LIMIT, ERR_IO.
+ * Return: OK; ERR_INVALID when @ip is no address; what net_error() says of socket() and bind():
+ * ERR_NO_ADDRESS, ERR_PERMISSION, ERR_LIMIT, ERR_IO.
  */
 MUST_USE enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret_fd,
 			       struct netaddr *ret_bound);
 
-/* Sends one datagram. Return: OK; as net_error(). */
+/* Sends one datagram. Return: OK; ERR_INVALID when @to is no address; as net_error(). */
 MUST_USE enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len);
 
 #endif

@@ -46,9 +46,9 @@ static void on_message(uv_poll_t *poll, int status, int events)
 	if (w->first_ms == 0)
 		w->first_ms = now_ms ? now_ms : 1;
 	if (now_ms + wait_ms > w->first_ms + NET_WATCH_MAX_MS)
-		wait_ms = w->first_ms + NET_WATCH_MAX_MS > now_ms ?
-				  w->first_ms + NET_WATCH_MAX_MS - now_ms :
-				  0;
+		wait_ms = w->first_ms + NET_WATCH_MAX_MS > now_ms
+				  ? w->first_ms + NET_WATCH_MAX_MS - now_ms
+				  : 0;
 	uv_timer_start(&w->timer, on_settled, wait_ms, 0);
 }
 
@@ -64,9 +64,8 @@ enum err net_watcher_create(struct net_watcher **ret, const struct net_watcher_p
 		goto err_socket;
 	nl_socket_disable_seq_check(w->sk);
 	if (nl_connect(w->sk, NETLINK_ROUTE) < 0 || nl_socket_set_nonblocking(w->sk) < 0 ||
-	    nl_socket_add_memberships(w->sk, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
-				      RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-				      RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE) < 0 ||
+	    nl_socket_add_memberships(w->sk, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NONE) < 0 ||
 	    uv_poll_init(params->loop, &w->poll, nl_socket_get_fd(w->sk)) != 0)
 		goto err_connect;
 	uv_timer_init(params->loop, &w->timer);

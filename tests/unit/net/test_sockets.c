@@ -1,0 +1,189 @@
+/* UDP sockets: on the loopback for everybody; what the system says when an address or a route goes
+ * away in a namespace of the test, where that is possible. */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/net/sockaddr.h"
+#include "daemon/net/sockets.h"
+#include "tests/support/netns.h"
+
+static struct netaddr ip(const char *text)
+{
+	struct netaddr a;
+
+	assert_int_equal(netaddr_parse_ip(text, 0, &a), OK);
+	return a;
+}
+
+static struct netaddr ip_port(const char *text)
+{
+	struct netaddr a;
+
+	assert_int_equal(netaddr_parse(text, &a), OK);
+	return a;
+}
+
+static int open_at(const char *text, uint16_t port, struct netaddr *ret_bound)
+{
+	struct netaddr a = ip(text);
+	int fd = -1;
+
+	assert_int_equal(net_udp_open(&a, port, &fd, ret_bound), OK);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+static void test_options(void **state)
+{
+	struct netaddr bound;
+	int fd = open_at("127.0.0.1", 0, &bound);
+	int plain = socket(AF_INET, SOCK_DGRAM, 0);
+
+	(void)state;
+	assert_true(netaddr_ip_equal(&bound, &(struct netaddr){.family = 4, .ip = {127, 0, 0, 1}}));
+	assert_int_not_equal(bound.port, 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(option(fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
+	assert_true(option(fd, SOL_SOCKET, SO_RCVBUF) >= option(plain, SOL_SOCKET, SO_RCVBUF));
+	assert_true(option(fd, SOL_SOCKET, SO_SNDBUF) >= option(plain, SOL_SOCKET, SO_SNDBUF));
+	if (geteuid() == 0) /* the system doubles what it is told */
+		assert_int_equal(option(fd, SOL_SOCKET, SO_RCVBUF), 2 * NET_SOCKET_BUFFER_BYTES);
+	close(plain);
+	close(fd);
+}
+
+static void test_common_port_or_another(void **state)
+{
+	struct netaddr first_bound, second_bound, third_bound;
+	int first = open_at("127.0.0.1", 0, &first_bound);
+	int second = open_at("127.0.0.2", first_bound.port, &second_bound);
+	int third = open_at("127.0.0.1", first_bound.port, &third_bound);
+
+	(void)state;
+	assert_int_equal(second_bound.port, first_bound.port);
+	assert_int_not_equal(third_bound.port, first_bound.port);
+	close(first);
+	close(second);
+	close(third);
+}
+
+static void test_send(void **state)
+{
+	struct netaddr from, to, seen;
+	int a = open_at("127.0.0.1", 0, &from), b = open_at("127.0.0.1", 0, &to);
+	struct pollfd p = {.fd = b, .events = POLLIN};
+	static uint8_t buf[70000];
+	union net_sockaddr sa;
+	socklen_t len = sizeof(sa);
+	struct netaddr none = {0}, broadcast = ip_port("255.255.255.255:9");
+
+	(void)state;
+	assert_int_equal(net_udp_send(a, &to, "hello", 5), OK);
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(recvfrom(b, buf, sizeof(buf), 0, &sa.any, &len), 5);
+	assert_memory_equal(buf, "hello", 5);
+	assert_true(net_sockaddr_to(&sa, len, &seen));
+	assert_true(netaddr_equal(&seen, &from));
+	assert_int_equal(net_udp_send(a, &to, buf, sizeof(buf)), DROP_TOO_LONG);
+	assert_int_equal(net_udp_send(a, &broadcast, "x", 1), ERR_PERMISSION);
+	assert_int_equal(net_udp_send(a, &none, "x", 1), ERR_INVALID);
+	close(a);
+	close(b);
+}
+
+static void test_addresses_that_are_not_ours(void **state)
+{
+	struct netaddr a = ip("192.0.2.77"), none = {0}, bound;
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(net_udp_open(&a, 0, &fd, &bound), ERR_NO_ADDRESS);
+	a = ip("2001:db8::77");
+	assert_int_not_equal(net_udp_open(&a, 0, &fd, &bound), OK);
+	assert_int_equal(net_udp_open(&none, 0, &fd, &bound), ERR_INVALID);
+	assert_int_equal(fd, -1);
+}
+
+/* --- in a namespace --------------------------------------------------------------------------- */
+
+static void test_ip6_socket(void **state)
+{
+	struct netaddr bound, other;
+	int fd = open_at("::1", 0, &bound);
+	/* The same port on IPv4 is still free, since the socket serves IPv6 only. */
+	int any6 = open_at("::", bound.port + 1, &bound);
+	int any4 = open_at("0.0.0.0", bound.port, &other);
+
+	(void)state;
+	assert_int_equal(other.port, bound.port);
+	assert_int_equal(option(fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	assert_int_equal(option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);
+	close(fd);
+	close(any6);
+	close(any4);
+}
+
+/* Our address goes away under the socket: IPv4 fails, in a way that depends on the kernel; IPv6 goes
+ * on sending, so nothing is asked of it (sockaddr.h). */
+static void test_address_and_route_go_away(void **state)
+{
+	struct netaddr bound, to4 = ip_port("192.0.2.9:9"), to6 = ip_port("[2001:db8::9]:9");
+	struct netaddr far4 = ip_port("198.51.100.1:9"), far6 = ip_port("[2001:db8:1::1]:9");
+	static uint8_t big[1500];
+	int fd4, fd6;
+	enum err e;
+
+	(void)state;
+	netns_ip_ok("link add ve0 type veth peer name ve1");
+	netns_ip_ok("link set ve0 up");
+	netns_ip_ok("link set ve1 up");
+	netns_ip_ok("addr add 192.0.2.1/24 dev ve0");
+	netns_ip_ok("addr add 192.0.2.2/24 dev ve0");
+	netns_ip_ok("addr add 2001:db8::1/64 dev ve0 nodad");
+	netns_ip_ok("addr add 2001:db8::2/64 dev ve0 nodad");
+	fd4 = open_at("192.0.2.2", 0, &bound);
+	fd6 = open_at("2001:db8::2", 0, &bound);
+	assert_int_equal(net_udp_send(fd4, &to4, "x", 1), OK);
+	assert_int_equal(net_udp_send(fd6, &to6, "x", 1), OK);
+	assert_int_equal(net_udp_send(fd4, &to4, big, sizeof(big)), DROP_TOO_LONG);
+	assert_int_equal(net_udp_send(fd6, &to6, big, sizeof(big)), DROP_TOO_LONG);
+	assert_int_equal(net_udp_send(fd4, &far4, "x", 1), ERR_NETWORK);
+	assert_int_equal(net_udp_send(fd6, &far6, "x", 1), ERR_NETWORK);
+	netns_ip_ok("addr del 192.0.2.2/24 dev ve0");
+	e = net_udp_send(fd4, &to4, "x", 1);
+	assert_true(e == ERR_NO_ADDRESS || e == ERR_NETWORK);
+	close(fd4);
+	close(fd6);
+}
+
+int main(void)
+{
+	const struct CMUnitTest anywhere[] = {
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_common_port_or_another),
+		cmocka_unit_test(test_send),
+		cmocka_unit_test(test_addresses_that_are_not_ours),
+	};
+	const struct CMUnitTest in_namespace[] = {
+		cmocka_unit_test(test_ip6_socket),
+		cmocka_unit_test(test_address_and_route_go_away),
+	};
+	int failed = cmocka_run_group_tests(anywhere, NULL, NULL);
+
+	if (failed || !netns_enter())
+		return failed;
+	netns_ip_ok("link set lo up");
+	return cmocka_run_group_tests(in_namespace, NULL, NULL);
+}
