@@ -464,6 +464,13 @@ static void set_state(struct ice_agent *a, enum ice_agent_state state)
 	ice_engine_set_dirty(a->engine, a);
 }
 
+/* A nomination leaves by the queue of triggered checks, but data flows without it: it does not go
+ * before the first checks of others. */
+static size_t queued_nominations(const struct ice_generation *g)
+{
+	return g->nominating != ICE_NO_PAIR && g->list.pairs[g->nominating].queued;
+}
+
 static void schedule(struct ice_agent *a)
 {
 	struct ice_engine *e = a->engine;
@@ -484,7 +491,7 @@ static void schedule(struct ice_agent *a)
 	heap_set(&e->timers, &a->timer, deadline);
 	if (has_check_to_begin(g)) {
 		class = a->worth ? ICE_PACE_WORTH : ICE_PACE_ORDINARY;
-		if (g->list.triggered_count)
+		if (g->list.triggered_count > queued_nominations(g))
 			class = ICE_PACE_TRIGGERED;
 	}
 	ice_pacer_set(&e->pacer, &a->pace, class, a->worth, g->next_check_us);

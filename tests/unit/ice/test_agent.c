@@ -563,6 +563,46 @@ static void unreachable_pairs_do_not_hold_up_the_nomination(void **state)
 	assert_int_equal(wire_drops(&w, 0)->count[DROP_SEND], 1);
 }
 
+static size_t sent_to_the_dead;
+
+static bool count_dead(struct wire *wire, size_t sender, struct wire_datagram *d)
+{
+	(void)wire;
+	(void)sender;
+	sent_to_the_dead += d->to.ip[3] == 99;
+	return true;
+}
+
+static void the_conclusion_ends_other_checks(void **state)
+{
+	struct ice_description d;
+	struct ice_pair_info rows[2];
+
+	(void)state;
+	wire_add_socket(&w, 0, 0, "192.0.2.1:1000");
+	wire_add_socket(&w, 1, 0, "192.0.2.2:2000");
+	wire_open(&w, 0, true);
+	wire_open(&w, 1, false);
+	sent_to_the_dead = 0;
+	w.filter = count_dead;
+	wire_tell(&w, 1);
+	ice_agent_get_description(w.host[1].agent, &d);
+	d.candidates[1] = d.candidates[0];
+	d.candidates[1].addr = wire_addr("192.0.2.99:9");
+	d.candidates[1].priority = ICE_PRIORITY_MAX;
+	strcpy(d.candidates[1].foundation, "dead");
+	d.candidate_count = 2;
+	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), OK);
+	wire_run(&w, 300 * US_PER_MS);
+	expect_completed_alike();
+	assert_int_equal(sent_to_the_dead, 1);
+	wire_run(&w, 60 * US_PER_S);
+	assert_int_equal(sent_to_the_dead, 1);
+	assert_int_equal(ice_agent_get_pairs(w.host[0].agent, rows, 2), 2);
+	assert_int_equal(rows[0].state, ICE_PAIR_FROZEN);
+	expect_completed_alike();
+}
+
 static void a_better_pair_takes_over_before_nomination(void **state)
 {
 	(void)state;
@@ -605,6 +645,7 @@ int main(void)
 		T(ta_is_the_larger_one),
 		T(closing_tells_nobody_and_leaves_nothing),
 		T(unreachable_pairs_do_not_hold_up_the_nomination),
+		T(the_conclusion_ends_other_checks),
 		T(a_better_pair_takes_over_before_nomination),
 	};
 

@@ -184,6 +184,7 @@ static void kept_warm(void **state)
 	wire_run(&w, 61 * US_PER_S);
 	assert_int_equal(asked, 5);
 	assert_int_equal(w.host[0].candidate_events, 1);
+	assert_int_equal(w.host[0].changed_events, 0);
 	ice_engine_set_keep_warm(w.host[0].engine, w.now_us, false);
 	wire_run(&w, 600 * US_PER_S);
 	assert_int_equal(asked, 5);
