@@ -1,8 +1,8 @@
 /*
  * The life of one agent as the input dictates it: time passes, sockets and servers come and go, the
- * peer's description arrives, and datagrams come in that carry whatever attributes the input has. They
- * are signed with the right passwords and answer real transaction ids, since no fuzzer guesses those;
- * some are left as they are.
+ * peer's description arrives, and datagrams come in that carry whatever attributes the input has.
+ * They are signed with the right passwords and answer real transaction ids, since no fuzzer guesses
+ * those; some are left as they are.
  */
 #include <string.h>
 

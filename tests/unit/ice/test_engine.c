@@ -234,8 +234,8 @@ static void wrong_doors(void **state)
 	assert_true(wire_is_silent(&w, 0));
 }
 
-/* Random bytes, mutations of real datagrams, replays of real datagrams: 10^5 of them while two agents
- * live their life. */
+/* Random bytes, mutations of real datagrams, replays of real datagrams: 10^5 of them while two
+ * agents live their life. */
 static void strangers_do_no_harm(void **state)
 {
 	static struct wire_datagram recorded[64];

@@ -46,12 +46,19 @@ static void the_pairs_best_first(void **state)
 
 static void names(void **state)
 {
+	static const char *const agents[] = {"new",	  "checking",	  "connected",
+					     "completed", "disconnected", "failed"};
+	static const char *const pairs[] = {"frozen", "waiting", "in-progress", "succeeded",
+					    "failed"};
+	static const char *const types[] = {"host", "srflx", "prflx", "relay"};
+
 	(void)state;
-	assert_string_equal(ice_agent_state_name(ICE_AGENT_NEW), "new");
-	assert_string_equal(ice_agent_state_name(ICE_AGENT_FAILED), "failed");
-	assert_string_equal(ice_pair_state_name(ICE_PAIR_FROZEN), "frozen");
-	assert_string_equal(ice_pair_state_name(ICE_PAIR_FAILED), "failed");
-	assert_string_equal(ice_candidate_type_name(ICE_CANDIDATE_RELAY), "relay");
+	for (size_t i = 0; i < ARRAY_SIZE(agents); i++)
+		assert_string_equal(ice_agent_state_name((enum ice_agent_state)i), agents[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		assert_string_equal(ice_pair_state_name((enum ice_pair_state)i), pairs[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		assert_string_equal(ice_candidate_type_name((enum ice_candidate_type)i), types[i]);
 }
 
 static void worth_moves_an_agent_forward(void **state)
