@@ -359,6 +359,21 @@ void ice_agent_lose_path(struct ice_generation *g, uint64_t now_us)
 	drop_pair(g, g->path);
 }
 
+bool ice_agent_path_is_suspect(const struct ice_generation *g, uint64_t now_us)
+{
+	return g->phase == ICE_PHASE_CONCLUDED && g->path != ICE_NO_PAIR &&
+	       now_us >= g->list.pairs[g->path].proof_us + ICE_SUSPECT_US;
+}
+
+void ice_agent_replace_path(struct ice_generation *g, size_t index, uint64_t now_us)
+{
+	drop_pair(g, g->path);
+	/* The peer's pair is the one that it has nominated: only its address has changed. If it is
+	 * ours to nominate, the policy does. */
+	if (!g->agent->controlling)
+		ice_agent_nominate(g, index, now_us);
+}
+
 void ice_agent_add_socket(struct ice_agent *a, uint64_t now_us, uint16_t socket)
 {
 	struct ice_generation *g = a->current;

@@ -39,15 +39,20 @@
 /* A valid pair that is not the path is kept open by an indication (RFC 8445 s. 11). */
 #define ICE_KEEPALIVE_US (15 * US_PER_S)
 
-/* A pair whose last proof is older than this is not simply taken as the path: its consent would soon
- * be over. */
+/* A pair whose last proof is older than this is not simply taken as the path: its consent would
+ * soon be over. */
 #define ICE_STALE_US (ICE_CONSENT_EXPIRY_US - 2 * ICE_CONSENT_INTERVAL_US)
+
+/* When the path has not answered for this long, two requests at least, another pair that answers may
+ * take its place. */
+#define ICE_SUSPECT_US (12 * US_PER_S)
 
 enum ice_phase {
 	/* Ordinary and triggered checks are begun, a pair may be nominated. Leaves to CONCLUDED. */
 	ICE_PHASE_CHECKING = 0,
 	/* A pair is nominated. No check is begun, except for a better nomination of the peer's
-	 * within ICE_CONCLUDE_US or a new one after it. Leaves to LOST with the path. */
+	 * within ICE_CONCLUDE_US or a new one after it, or while the path is suspect. Leaves to
+	 * LOST with the path. */
 	ICE_PHASE_CONCLUDED,
 	/* The nominated pair was lost. Only what the peer's checks or its data trigger is
 	 * checked, and pairs that were valid beside it. Leaves to CONCLUDED. */
@@ -132,6 +137,11 @@ void ice_agent_switch_role(struct ice_agent *a, bool controlling);
 void ice_agent_nominate(struct ice_generation *g, size_t index, uint64_t now_us);
 /* Gives up the path: consent ran out or was revoked. */
 void ice_agent_lose_path(struct ice_generation *g, uint64_t now_us);
+/* Nothing came back on the nominated path for some time. Data may still arrive, from elsewhere: the
+ * peer's NAT has been restarted, say. */
+bool ice_agent_path_is_suspect(const struct ice_generation *g, uint64_t now_us);
+/* Pair @index has answered while the path is suspect: it is the path from now on. */
+void ice_agent_replace_path(struct ice_generation *g, size_t index, uint64_t now_us);
 /* A socket is new: while checks run it takes part. */
 void ice_agent_add_socket(struct ice_agent *a, uint64_t now_us, uint16_t socket);
 /* The system refused to send. */

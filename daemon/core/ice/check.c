@@ -246,6 +246,8 @@ static void on_check_success(struct ice_generation *g, struct ice_pair *p, struc
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_SUCCEEDED);
 	ice_checklist_thaw_foundation(&g->list, p->foundation);
 	set_valid(g, p, mapped, now_us);
+	if (r->pair != g->path && ice_agent_path_is_suspect(g, now_us))
+		ice_agent_replace_path(g, r->pair, now_us);
 	if (nominate && g->agent->controlling) {
 		g->nominating = ICE_NO_PAIR;
 		ice_agent_nominate(g, r->pair, now_us);

@@ -119,10 +119,13 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 }
 
 /* After the conclusion (s. 8.1.2, 8.3.1): for a while a better pair may still be nominated by peers
- * that nominate several; later a nomination means that the peer has changed its mind. */
+ * that nominate several; later a nomination means that the peer has changed its mind. When the path
+ * answers no more, any sign of life is welcome. */
 static bool is_wanted_after_conclusion(const struct ice_generation *g, const struct ice_early *c,
 				       uint64_t now_us)
 {
+	if (ice_agent_path_is_suspect(g, now_us))
+		return true;
 	if (g->agent->controlling)
 		return false;
 	return c->use_candidate || now_us < g->concluded_us + ICE_CONCLUDE_US;
@@ -147,7 +150,7 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 		return;
 	}
 	if (g->phase == ICE_PHASE_CONCLUDED && now_us < g->concluded_us + ICE_CONCLUDE_US &&
-	    g->path != ICE_NO_PAIR && p->priority <= g->list.pairs[g->path].priority)
+	    !ice_agent_path_is_suspect(g, now_us) && p->priority <= g->list.pairs[g->path].priority)
 		return;
 	ice_check_trigger(g, index);
 }

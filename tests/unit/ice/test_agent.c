@@ -76,7 +76,8 @@ static void host_to_host(void **state)
 		assert_int_equal(w.host[i].states[ICE_AGENT_COMPLETED], 1);
 		assert_int_equal(w.host[i].path_events, 2); /* valid, nominated */
 	}
-	/* One check each, which the other's renewed before its answer was there, and one nomination. */
+	/* One check each, which the other's renewed before its answer was there, and one
+	 * nomination. */
 	assert_int_equal(w.host[0].sent_requests, 3);
 	assert_int_equal(w.host[1].sent_requests, 2);
 }
@@ -303,6 +304,49 @@ static void data_of_the_peer_revives(void **state)
 	assert_in_range(w.host[0].sent_requests, 1, 4);
 }
 
+/* Host 0's NAT has been restarted: its port is another one. */
+static bool rebound(struct wire *wire, size_t sender, struct wire_datagram *d)
+{
+	(void)wire;
+	if (sender == 0) {
+		d->from.port = 4444;
+		return true;
+	}
+	if (d->to.port == 1000)
+		return false;
+	d->to.port = 1000;
+	return true;
+}
+
+static void a_restarted_nat(void **state)
+{
+	(void)state;
+	for (size_t controlling = 0; controlling < 2; controlling++) {
+		tear_down(NULL);
+		wire_init(&w, 81 + controlling);
+		wire_add_socket(&w, 0, 0, "192.0.2.1:1000");
+		wire_add_socket(&w, 1, 0, "192.0.2.2:2000");
+		wire_open(&w, 0, controlling == 0);
+		wire_open(&w, 1, controlling == 1);
+		wire_tell(&w, 0);
+		wire_tell(&w, 1);
+		wire_run(&w, 10 * US_PER_S);
+		expect_completed_alike();
+		w.filter = rebound;
+		/* Data of host 0 still arrives and keeps the session; it must not keep the path. */
+		for (int i = 0; i < 20; i++) {
+			wire_run(&w, US_PER_S);
+			ice_agent_on_authenticated(w.host[1].agent, w.now_us);
+		}
+		expect_completed_alike();
+		assert_int_equal(path_of(1).remote.port, 4444);
+		assert_int_equal(path_of(0).local.port, 4444);
+		wire_run(&w, 100 * US_PER_S);
+		expect_completed_alike();
+		assert_int_equal(w.host[1].states[ICE_AGENT_DISCONNECTED], 0);
+	}
+}
+
 static bool keep_alive_seen;
 
 static bool cut_consent(struct wire *wire, size_t sender, struct wire_datagram *d)
@@ -369,7 +413,8 @@ static void lose_a_socket_after(uint64_t us)
 static void a_removed_socket_ends_its_pairs(void **state)
 {
 	(void)state;
-	/* Long after the conclusion a nomination is a change of mind, and the peer follows at once. */
+	/* Long after the conclusion a nomination is a change of mind, and the peer follows at once.
+	 * */
 	lose_a_socket_after(5 * US_PER_S);
 	expect_completed_alike();
 	ice_engine_remove_socket(w.host[0].engine, w.now_us, 1);
@@ -636,6 +681,7 @@ int main(void)
 		T(authenticated_data_keeps_a_session),
 		T(the_peers_check_revives),
 		T(data_of_the_peer_revives),
+		T(a_restarted_nat),
 		T(valid_pairs_are_kept_open_before_nomination),
 		T(a_removed_socket_ends_its_pairs),
 		T(a_socket_added_while_checking_takes_part),
