@@ -150,7 +150,8 @@ static inline struct ice_candidate sample_candidate(enum ice_candidate_type type
 	c.extension_count = ICE_MAX_CANDIDATE_EXTENSIONS;
 	for (size_t i = 0; i < c.extension_count; i++) {
 		snprintf(c.extensions[i].name, sizeof(c.extensions[i].name), "x-%zu", i);
-		snprintf(c.extensions[i].value, sizeof(c.extensions[i].value), i ? "v%zu" : "", i);
+		if (i > 0)
+			snprintf(c.extensions[i].value, sizeof(c.extensions[i].value), "v%zu", i);
 	}
 	return c;
 }

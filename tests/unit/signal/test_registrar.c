@@ -212,6 +212,9 @@ static void test_any_message_is_a_sign_of_life(void **state)
 	assert_false(registrar_on_message(r, now_us, &deliver));
 	assert_between(step(), PING * 8 / 10, PING * 12 / 10);
 	assert_int_equal(pop(), SIGNAL_PING);
+	/* And then there are two tries again. */
+	assert_between(step(), PING / 2, PING / 2);
+	assert_int_equal(pop(), SIGNAL_PING);
 	assert_quiet();
 }
 
@@ -402,6 +405,7 @@ static void test_link_down(void **state)
 	assert_event(REGISTRAR_EVENT_LOST);
 	assert_state(REGISTRAR_WAITING);
 	/* What was not sent on the old link is not sent on the new one. */
+	now_us += US_PER_S;
 	challenge(1);
 	registrar_on_link_down(r, now_us);
 	registrar_on_link_up(r, now_us);
