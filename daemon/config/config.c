@@ -303,7 +303,8 @@ static char *next_line(char *line, int cap, void *ctx)
 enum err config_parse(const char *file, const char *text, size_t len, struct config *ret,
 		      char error[static CONFIG_ERROR_BYTES])
 {
-	struct parser p = {.file = file, .at = text, .end = text + len, .error = error};
+	struct parser p = {
+		.file = file, .at = text, .end = len ? text + len : text, .error = error};
 	int bad_line;
 
 	config_init(&p.config);

@@ -123,7 +123,8 @@ static bool fake_peer(void *ctx, size_t index, struct control_peer *ret)
 	static const char *const names[] = {"bob", "carol", "dave-with-a-long-name", "erin"};
 	const struct fake *f = ctx;
 
-	if (f->state < CONTROL_STATE_UP || index >= ARRAY_SIZE(names))
+	if ((f->state != CONTROL_STATE_UP && f->state != CONTROL_STATE_OFFLINE) ||
+	    index >= ARRAY_SIZE(names))
 		return false;
 	text_copy(ret->name, sizeof(ret->name), names[index]);
 	ret->addresses[0] = address("10.66.0.2");

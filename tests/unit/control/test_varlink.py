@@ -12,7 +12,9 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../support"))
+from fake_daemon import FakeDaemon  # noqa: E402
 
 FAKE, INTERFACE_FILE = sys.argv[1:3]
 INTERFACE = "net.icetun.Control"
@@ -106,29 +108,19 @@ class Interface:
             self.check(value, self.types[inner], where)
 
 
-class Daemon:
+class Daemon(FakeDaemon):
     """fake_icetund and one connection to it."""
 
     def __init__(self, *options):
-        self.directory = tempfile.TemporaryDirectory()
-        path = os.path.join(self.directory.name, "sock")
-        self.process = subprocess.Popen([FAKE, path, *options], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"ready\n"
+        super().__init__(FAKE, *options)
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
-        self.socket.connect(path)
+        self.socket.connect(self.path)
         self.buffer = b""
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.socket.close()
-        self.process.stdin.close()
-        assert self.process.wait(30) == 0
-        self.process.stdout.close()
-        self.directory.cleanup()
+        super().__exit__()
 
     def receive(self):
         while b"\0" not in self.buffer:
