@@ -20,8 +20,11 @@
  *   then on only that is used. Checks that arrive before the remote description are answered and
  *   remembered.
  *
- *   Living. On the path consent is asked for every 5 s; 30 s without an authenticated answer and
- *   without authenticated data (ice_agent_on_authenticated()) end it (DISCONNECTED).
+ *   Living. On the path consent is asked for every 5 s (RFC 7675); 30 s without an authenticated
+ *   answer and without authenticated data (ice_agent_on_authenticated()) end it (DISCONNECTED).
+ *   That data counts is our addition: a lost check never ends a tunnel that works. It keeps the
+ *   session, not the path: if nothing has come back on the path for 12 s and the peer's checks
+ *   arrive from elsewhere, as after a restart of its NAT, the path moves there.
  *
  * The engine is driven from outside: after each call that takes `now_us`, pull
  * ice_engine_pop_transmit() and ice_engine_pop_event() until they are empty, and call
@@ -250,7 +253,7 @@ bool ice_agent_is_controlling(const struct ice_agent *a);
 /* The best valid pair; after nomination the nominated one. Return: false when there is none. */
 bool ice_agent_get_path(const struct ice_agent *a, struct ice_path *ret);
 /* Authenticated data of the session arrived from the peer. A lost check never ends such a session.
- * */
+ * Cheap enough to be called for every packet. */
 void ice_agent_on_authenticated(struct ice_agent *a, uint64_t now_us);
 
 enum ice_pair_state {
