@@ -11,7 +11,8 @@ declare -A SETUP_PACKAGES=(
 	# To run them in network namespaces: ip, nft, ping, nsenter, setsid.
 	[lab]="iproute2 nftables iputils-ping util-linux"
 	# To test them.
-	[test]="libcmocka-dev clang libclang-rt-14-dev llvm valgrind shellcheck git python3 tcpdump"
+	[test]="libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind shellcheck git python3
+		python3-cbor2 tcpdump"
 )
 
 SETUP_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
