@@ -43,8 +43,8 @@
  * soon be over. */
 #define ICE_STALE_US (ICE_CONSENT_EXPIRY_US - 2 * ICE_CONSENT_INTERVAL_US)
 
-/* When the path has not answered for this long, two requests at least, another pair that answers may
- * take its place. */
+/* When the path has not answered for this long, two requests at least, another pair that answers
+ * may take its place. */
 #define ICE_SUSPECT_US (12 * US_PER_S)
 
 enum ice_phase {

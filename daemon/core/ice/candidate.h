@@ -22,8 +22,8 @@
 #define ICE_EXTENSION_VALUE_MAX_BYTES 64
 #define ICE_MAX_CANDIDATE_EXTENSIONS  4
 
-/* What we generate; anything above is clamped when it arrives, or a pair priority would overflow.
- * */
+/* What we generate; anything above is clamped when it arrives, or a pair priority would
+ * overflow. */
 #define ICE_PRIORITY_MAX 0x7fffffffu
 
 enum ice_candidate_type {
@@ -34,8 +34,8 @@ enum ice_candidate_type {
 };
 #define ICE_CANDIDATE_TYPE_COUNT 4
 
-/* The numbers stand on the wire. Only UDP is used; candidates of other transports are passed over.
- * */
+/* The numbers stand on the wire. Only UDP is used; candidates of other transports are passed
+ * over. */
 enum ice_transport {
 	ICE_TRANSPORT_UDP = 0,
 	ICE_TRANSPORT_TCP_ACTIVE = 1,

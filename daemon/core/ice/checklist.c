@@ -114,8 +114,8 @@ static bool is_idle(const struct ice_pair *p)
 	       !p->valid && !stun_transaction_is_active(&p->cancelled.txn);
 }
 
-/* Return: where a pair of @priority may go: a new place, or that of the worst idle pair below it.
- * */
+/* Return: where a pair of @priority may go: a new place, or that of the worst idle pair below
+ * it. */
 static size_t make_room(struct ice_checklist *l, uint64_t priority)
 {
 	size_t worst = ICE_NO_PAIR;

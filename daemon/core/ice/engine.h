@@ -230,8 +230,8 @@ void ice_agent_close(struct ice_agent *a, uint64_t now_us);
 /* Our credentials, Ta, options and the local candidates known now. `end_of_candidates` is true
  * when the engine is gathered. */
 void ice_agent_get_description(const struct ice_agent *a, struct ice_description *ret);
-/* Before ice_agent_set_remote(): this end answers after all (glare). Return: OK, ERR_WRONG_STATE.
- * */
+/* Before ice_agent_set_remote(): this end answers after all (glare). Return: OK,
+ * ERR_WRONG_STATE. */
 MUST_USE enum err ice_agent_set_controlling(struct ice_agent *a, bool controlling);
 /* The peer's description; starts checks. Candidates that we would never send to are passed over
  * and counted. A lite peer makes us controlling (RFC 8445 s. 6.1.1). Return: OK; ERR_INVALID

@@ -40,8 +40,8 @@ struct ice_engine {
 /* Queues a datagram; counts it when there is no room. */
 void ice_engine_transmit(struct ice_engine *e, uint16_t socket, const struct netaddr *to,
 			 const uint8_t *buf, size_t len);
-/* Uses the pacer's slot if one is free now: the first check of a session does not wait for a timer.
- * */
+/* Uses the pacer's slot if one is free now: the first check of a session does not wait for a
+ * timer. */
 void ice_engine_pace(struct ice_engine *e, uint64_t now_us);
 /* Marks that @a has something to tell. */
 void ice_engine_set_dirty(struct ice_engine *e, struct ice_agent *a);
