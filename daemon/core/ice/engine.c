@@ -331,8 +331,8 @@ void ice_engine_on_deadline(struct ice_engine *e, uint64_t now_us)
 {
 	struct heap_node *n;
 
-	/* Each agent at most once a call: an agent that would be due again at once cannot hold us.
-	 * */
+	/* Each agent at most once a call: an agent that would be due again at once cannot hold
+	 * us. */
 	for (size_t i = 0; i < e->max_agents; i++) {
 		n = heap_pop_due(&e->timers, now_us);
 		if (!n)

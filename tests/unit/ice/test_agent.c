@@ -413,8 +413,8 @@ static void lose_a_socket_after(uint64_t us)
 static void a_removed_socket_ends_its_pairs(void **state)
 {
 	(void)state;
-	/* Long after the conclusion a nomination is a change of mind, and the peer follows at once.
-	 * */
+	/* Long after the conclusion a nomination is a change of mind, and the peer follows at
+	 * once. */
 	lose_a_socket_after(5 * US_PER_S);
 	expect_completed_alike();
 	ice_engine_remove_socket(w.host[0].engine, w.now_us, 1);
