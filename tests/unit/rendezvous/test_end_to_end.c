@@ -129,19 +129,19 @@ static void test_bye_and_absent(void **state)
 	struct world *w = *state;
 	struct host *alice = member(w, "alice");
 	struct host *bob = member(w, "bob");
+	const struct signal_message watch = {.type = SIGNAL_WATCH, .name = "bob"};
 	const struct signal_message bye = {.type = SIGNAL_BYE};
 
-	/* BYE, then the end of the helper: the last message still leaves. */
+	host_send(alice, &watch);
+	assert_true(wait_for(alice, SIGNAL_PRESENCE, 1));
+	assert_true(alice->last[SIGNAL_PRESENCE].online);
+	/* BYE, then the end of the helper at once: the message still leaves. */
 	host_send(bob, &bye);
 	host_free(bob);
-	while (alice->seen[SIGNAL_ERROR] == 0) {
-		unsigned answers = alice->seen[SIGNAL_ERROR] + alice->seen[SIGNAL_ACK];
-
-		forward(alice, "bob", 9, "hello");
-		while (alice->seen[SIGNAL_ERROR] + alice->seen[SIGNAL_ACK] == answers)
-			uv_run(&w->loop, UV_RUN_ONCE);
-		assert_true(alice->seen[SIGNAL_ACK] < 30);
-	}
+	assert_true(wait_for(alice, SIGNAL_PRESENCE, 2));
+	assert_false(alice->last[SIGNAL_PRESENCE].online);
+	forward(alice, "bob", 9, "hello");
+	assert_true(wait_for(alice, SIGNAL_ERROR, 1));
 	assert_int_equal(alice->last[SIGNAL_ERROR].code, SIGNAL_ERROR_ABSENT);
 }
 
