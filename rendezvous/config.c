@@ -190,6 +190,28 @@ struct load {
 	char *error;
 };
 
+/* The message names all keys there are. */
+static void unknown_key(const struct load *load, const char *section, const char *name)
+{
+	size_t at = 0;
+	int n = snprintf(load->error, CONFIG_ERROR_BYTES,
+			 "there is no key %.48s in [%.48s]; there are", name, section);
+
+	for (size_t i = 0; n > 0 && at + (size_t)n < CONFIG_ERROR_BYTES - 1; i++) {
+		const char *last = i ? keys[i - 1].section : "";
+
+		at += (size_t)n;
+		if (i == ARRAY_SIZE(keys)) {
+			memcpy(load->error + at, ".", 2);
+			return;
+		}
+		n = snprintf(load->error + at, CONFIG_ERROR_BYTES - at, "%s %s%s%s%s", i ? "," : "",
+			     strcmp(last, keys[i].section) ? "[" : "",
+			     strcmp(last, keys[i].section) ? keys[i].section : "",
+			     strcmp(last, keys[i].section) ? "] " : "", keys[i].name);
+	}
+}
+
 /* inih's handler. Return: 0 stops, with a message in load->error. */
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
@@ -208,9 +230,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
 			 keys[i].allowed);
 		return 0;
 	}
-	snprintf(load->error, CONFIG_ERROR_BYTES,
-		 "there is no key %.64s in [%.64s]; packaging/examples shows all keys.", name,
-		 section);
+	unknown_key(load, section, name);
 	return 0;
 }
 

@@ -4,27 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/core/crypto/base64.h"
 #include "daemon/core/crypto/hash.h"
 
-/* Base64 of RFC 4648 s. 4, with padding. @ret: 4 characters for each 3 bytes or part of them. */
-static void encode_base64(const uint8_t *in, size_t len, char *ret)
+/* Base64 with the digits and the padding that coturn uses (RFC 4648 s. 4). */
+static bool encode_mac(const uint8_t mac[static SHA1_BYTES], char *ret, size_t cap)
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const size_t len = BASE64_CHARS(SHA1_BYTES);
 
-	for (size_t i = 0; i < len; i += 3) {
-		uint32_t v = (uint32_t)in[i] << 16;
-
-		if (i + 1 < len)
-			v |= (uint32_t)in[i + 1] << 8;
-		if (i + 2 < len)
-			v |= in[i + 2];
-		*ret++ = digits[v >> 18];
-		*ret++ = digits[v >> 12 & 63];
-		*ret++ = i + 1 < len ? digits[v >> 6 & 63] : '=';
-		*ret++ = i + 2 < len ? digits[v & 63] : '=';
+	if (base64_encode(mac, SHA1_BYTES, ret, cap) != OK || cap < len + 2)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (ret[i] == '-')
+			ret[i] = '+';
+		else if (ret[i] == '_')
+			ret[i] = '/';
 	}
-	*ret = '\0';
+	memcpy(ret + len, "=", 2);
+	return true;
 }
 
 static bool add_credential(const struct servers *s, const char *name, int64_t unix_s,
@@ -37,9 +34,8 @@ static bool add_credential(const struct servers *s, const char *name, int64_t un
 	if (hmac_sha1(s->turn_secret, strlen(s->turn_secret), server->username,
 		      strlen(server->username), NULL, 0, mac) != OK)
 		return false;
-	encode_base64(mac, sizeof(mac), server->credential);
 	server->lifetime_s = SERVERS_CREDENTIAL_S;
-	return true;
+	return encode_mac(mac, server->credential, sizeof(server->credential));
 }
 
 size_t servers_fill(const struct servers *s, const char *name, int64_t unix_s,

@@ -228,26 +228,6 @@ const char *signal_link_reason_name(enum signal_link_reason reason)
 	return "unknown";
 }
 
-enum problem signal_link_reason_problem(enum signal_link_reason reason)
-{
-	switch (reason) {
-	case SIGNAL_LINK_NO_REASON:
-		return PROBLEM_NONE;
-	case SIGNAL_LINK_UNREACHABLE:
-	case SIGNAL_LINK_NAME:
-	case SIGNAL_LINK_CLOSED:
-		return PROBLEM_SERVER_UNREACHABLE;
-	case SIGNAL_LINK_SERVER_KEY:
-		return PROBLEM_SERVER_KEY;
-	case SIGNAL_LINK_REFUSED:
-		return PROBLEM_SERVER_REFUSED;
-	case SIGNAL_LINK_HELPER:
-	case SIGNAL_LINK_REASON_COUNT:
-		break;
-	}
-	return PROBLEM_INTERNAL;
-}
-
 const char *signal_link_reason_text(enum signal_link_reason reason)
 {
 	switch (reason) {

@@ -25,7 +25,6 @@
 #include <stdint.h>
 
 #include "daemon/core/base/err.h"
-#include "daemon/core/base/problem.h"
 
 #define SIGNAL_FRAME_MAX_BYTES 16384
 /* What fits into SEND and MESSAGE. */
@@ -112,7 +111,5 @@ const char *signal_link_state_name(enum signal_link_state state);
 const char *signal_link_reason_name(enum signal_link_reason reason);
 /* A sentence fragment for people, without capital and full stop. */
 const char *signal_link_reason_text(enum signal_link_reason reason);
-/* The problem that the reason is to a person, which has the advice. */
-enum problem signal_link_reason_problem(enum signal_link_reason reason);
 
 #endif

@@ -383,24 +383,22 @@ static void test_strangers_do_not_disturb(void **state)
 	assert_true(world_server_lives(w));
 }
 
-static void test_stun(void **state)
+/* Asks the STUN responder at one of the host's addresses; the answer has to come from there, which a
+ * connected socket sees to. */
+static void check_stun(const struct sockaddr *server, socklen_t server_len)
 {
-	struct world *w = *state;
 	const uint8_t txid[STUN_TXID_BYTES] = {7};
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				   .sin_port = htons((uint16_t)w->stun_port)};
-	struct sockaddr_in self;
-	socklen_t self_len = sizeof(self);
-	struct timeval limit = {.tv_sec = 10};
+	const struct timeval limit = {.tv_sec = 10};
 	struct stun_writer writer;
 	struct stun_message m;
 	uint8_t buf[256];
 	size_t len;
 	ssize_t n;
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = socket(server->sa_family, SOCK_DGRAM, 0);
+	struct sockaddr_in6 self;
+	socklen_t self_len = sizeof(self);
 
-	assert_return_code(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_return_code(connect(fd, server, server_len), 0);
 	assert_return_code(getsockname(fd, (struct sockaddr *)&self, &self_len), 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	assert_int_equal(send(fd, "rubbish", 7, 0), 7);
@@ -408,12 +406,33 @@ static void test_stun(void **state)
 	assert_int_equal(stun_write_finish(&writer, NULL, 0, true, &len), OK);
 	assert_int_equal(send(fd, buf, len, 0), len);
 	n = recv(fd, buf, sizeof(buf), 0);
-	assert_int_equal(n, 20 + 12 + 8);
+	assert_true(n > 0);
 	assert_int_equal(stun_decode(&m, buf, (size_t)n), OK);
 	assert_int_equal(m.class, STUN_CLASS_SUCCESS);
 	assert_memory_equal(m.txid, txid, sizeof(txid));
-	assert_int_equal(m.xor_mapped_address.port, ntohs(self.sin_port));
+	/* The port is at the same place in both kinds of address. */
+	assert_int_equal(m.xor_mapped_address.port, ntohs(self.sin6_port));
 	close(fd);
+}
+
+static void test_stun(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)w->stun_port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6,
+				   .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+				   .sin6_port = htons((uint16_t)w->stun_port)};
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	check_stun((struct sockaddr *)&in, sizeof(in));
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	check_stun((struct sockaddr *)&in, sizeof(in));
+	/* Not every machine has IPv6. */
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&in6, sizeof(in6)) == 0)
+		check_stun((struct sockaddr *)&in6, sizeof(in6));
+	if (fd >= 0)
+		close(fd);
 }
 
 int main(void)

@@ -8,7 +8,7 @@
 
 #include "rendezvous/servers.h"
 
-/* The password was computed by: printf %s 1433895918:alice | openssl dgst -sha1 -hmac north -binary |
+/* The password was computed by: printf %s 1433895918:h3 | openssl dgst -sha1 -hmac north -binary |
  * openssl base64 */
 static void test_turn_credentials(void **state)
 {
@@ -20,15 +20,15 @@ static void test_turn_credentials(void **state)
 	struct signal_server out[SIGNAL_MAX_SERVERS];
 
 	(void)state;
-	assert_int_equal(servers_fill(&s, "alice", 1433895918 - SERVERS_CREDENTIAL_S, out), 3);
+	assert_int_equal(servers_fill(&s, "h3", 1433895918 - SERVERS_CREDENTIAL_S, out), 3);
 	assert_string_equal(out[0].uri, "stun:192.0.2.1:3478");
 	assert_string_equal(out[0].username, "");
 	assert_string_equal(out[0].credential, "");
 	assert_int_equal(out[0].lifetime_s, 0);
 	for (size_t i = 1; i < 3; i++) {
 		assert_string_equal(out[i].uri, s.uri[i]);
-		assert_string_equal(out[i].username, "1433895918:alice");
-		assert_string_equal(out[i].credential, "RqMvcGPYTJMGThVLSi4amT4zFtI=");
+		assert_string_equal(out[i].username, "1433895918:h3");
+		assert_string_equal(out[i].credential, "ZHCtKg2V8WcjPbx8M+Rgj0rzk/U=");
 		assert_int_equal(out[i].lifetime_s, SERVERS_CREDENTIAL_S);
 	}
 }

@@ -146,7 +146,7 @@ static void write_config(const struct world *w)
 	fprintf(out,
 		"[Network]\nName=test\nPrefix=100.96.0.0/24\n"
 		"[Rendezvous]\nListen=tcp://127.0.0.1:%d\nEndpoint=tcp://127.0.0.1:%d\n"
-		"StunListen=127.0.0.1:0\n"
+		"StunListen=*:0\n"
 		"[Servers]\nUri=turn:192.0.2.1:3478\nTurnSecret=north\n",
 		w->port, w->port);
 	fclose(out);
