@@ -94,11 +94,10 @@ void control_client_process(struct control_client *c)
 		control_method_dispatch(c, &request);
 		json_decref(request.json);
 	}
-	if (c->closing)
-		return;
-	compact(c);
-	if (!c->call)
-		control_client_process_later(c);
+	/* Messages that are left over have their turn by control_client_process_later(), which the
+	 * end of each call sees to. */
+	if (!c->closing)
+		compact(c);
 }
 
 void control_client_process_later(struct control_client *c)

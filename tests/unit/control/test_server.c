@@ -538,21 +538,26 @@ static void test_a_thousand_connections(void **state)
 	assert_int_equal(control_server_clients(f->server), 0);
 }
 
-/* When all connections are taken, the one that was quiet for longest makes room. */
+/* When all connections are taken, the one that was quiet for longest makes room, if
+ * it does not wait for an answer. */
 static void test_idle_connection_gives_way(void **state)
 {
 	struct fixture *f = *state;
 	int fds[CONTROL_MAX_CLIENTS], late;
+	uint64_t age = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = client_open(f);
+	client_send_text(f, fds[0], CALL("Up"));
 	turn(f);
-	/* As if they had been here for long, the first one for longest. */
-	for (struct control_client *c = f->server->clients; c; c = c->next)
-		c->active_ms -= 2 * CONTROL_EVICT_AFTER_MS + (c->next ? 0u : 1u);
+	/* As if they had been here for long, the first ones for longest. */
+	for (struct control_client *c = f->server->clients; c; c = c->next, age++)
+		c->active_ms = uv_now(&f->loop) - 2 * CONTROL_EVICT_AFTER_MS - age;
 	late = client_open(f);
 	turn(f);
-	assert_closed(f, fds[0]);
+	assert_closed(f, fds[1]);
+	assert_silent(f, fds[0]);
+	assert_int_equal(f->cancelled, 0);
 	client_send_text(f, late, CALL("Down"));
 	assert_reply(f, late, "{\"parameters\":{}}");
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
