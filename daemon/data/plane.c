@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/data/worker.h"
@@ -25,6 +24,8 @@ static bool params_are_valid(const struct data_params *p)
 
 static enum err plane_init(struct data_plane *d, const struct data_params *params)
 {
+	enum err e;
+
 	d->tun_fd = params->tun_fd;
 	d->max_peers = params->max_peers;
 	d->max_sessions = params->max_sessions;
@@ -32,17 +33,17 @@ static enum err plane_init(struct data_plane *d, const struct data_params *param
 	while (d->bucket_count < params->max_sessions)
 		d->bucket_count *= 2;
 	qsbr_init(&d->qsbr);
-	d->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (d->wakeup_fd < 0)
-		return ERR_SYSTEM;
+	e = bell_init(&d->bell);
+	if (e)
+		return e;
 	d->peers = calloc(d->max_peers, sizeof(*d->peers));
 	d->buckets = calloc(d->bucket_count, sizeof(*d->buckets));
 	if (!d->peers || !d->buckets)
 		return ERR_NO_MEMORY;
 	while (d->worker_count < params->workers) {
 		struct worker *w = &d->workers[d->worker_count];
-		enum err e = worker_init(w, d, d->worker_count++, params->ring_bytes);
 
+		e = worker_init(w, d, d->worker_count++, params->ring_bytes);
 		if (e)
 			return e;
 	}
@@ -98,8 +99,7 @@ void data_plane_destroy(struct data_plane *d)
 	free(routes);
 	free(d->buckets);
 	free(d->peers);
-	if (d->wakeup_fd >= 0)
-		close(d->wakeup_fd);
+	bell_fini(&d->bell);
 	free(d);
 }
 
@@ -131,6 +131,8 @@ enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd)
 	uint32_t slot = 0;
 	enum err e = OK;
 
+	if (socket == DATA_NO_SOCKET)
+		return ERR_INVALID;
 	if (socket_slot(d, socket) < DATA_MAX_SOCKETS)
 		return ERR_EXISTS;
 	while (slot < DATA_MAX_SOCKETS && atomic_load(&d->sockets[slot]))
@@ -407,7 +409,7 @@ enum err data_plane_set_routes(struct data_plane *d, const struct route_table *t
 
 int data_plane_wakeup_fd(const struct data_plane *d)
 {
-	return d->wakeup_fd;
+	return d->bell.fd;
 }
 
 static bool pop_any(struct data_plane *d, struct data_input *ret, uint8_t *buf, size_t cap)
@@ -431,22 +433,29 @@ static bool pop_any(struct data_plane *d, struct data_input *ret, uint8_t *buf, 
 
 bool data_plane_pop(struct data_plane *d, struct data_input *ret, uint8_t *buf, size_t cap)
 {
-	static const uint64_t one = 1;
-	uint64_t ignored;
-
 	if (pop_any(d, ret, buf, cap))
 		return true;
 	qsbr_reclaim(&d->qsbr);
-	while (read(d->wakeup_fd, &ignored, sizeof(ignored)) < 0 && errno == EINTR)
-		;
-	atomic_exchange(&d->is_notified, false);
-	/* What came before the exchange was not announced: it may be the last, so look again. */
+	bell_hush(&d->bell);
 	if (!pop_any(d, ret, buf, cap))
 		return false;
-	atomic_store(&d->is_notified, true);
-	while (write(d->wakeup_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	bell_ring(&d->bell);
 	return true;
+}
+
+/* --- to the workers -------------------------------------------------------------------------- */
+
+enum err data_plane_inject(struct data_plane *d, const uint8_t *packet, size_t len, uint16_t socket,
+			   const struct netaddr *from)
+{
+	if (len == 0)
+		return DROP_TRUNCATED;
+	if (len > DATA_MAX_PACKET_BYTES)
+		return DROP_TOO_LONG;
+	if (packet[0] < TUNNEL_TYPE_MIN)
+		return DROP_UNKNOWN_TYPE;
+	/* The only one: a session's windows have one owner. */
+	return worker_inject(&d->workers[0], packet, len, socket, from);
 }
 
 enum err data_plane_write_tun(struct data_plane *d, const uint8_t *packet, size_t len)
@@ -499,6 +508,7 @@ void data_plane_counters(const struct data_plane *d, struct data_counters *ret)
 		ret->tx_sent += counter_get(&c->tx_sent);
 		ret->tx_unrouted += counter_get(&c->tx_unrouted);
 		ret->udp_in += counter_get(&c->udp_in);
+		ret->rx_injected += counter_get(&c->rx_injected);
 		ret->rx_tun += counter_get(&c->rx_tun);
 		ret->rx_control += counter_get(&c->rx_control);
 		ret->rx_stun += counter_get(&c->rx_stun);

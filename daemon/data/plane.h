@@ -26,6 +26,10 @@
  * our own, STUN from anyone, packets that wait for a path. data_plane_pop() takes them in this
  * order.
  *
+ * A tunnel packet that came another way, inside a TURN indication, over a stream, or through the
+ * rendezvous, goes from the control thread to the worker by data_plane_inject(): windows and
+ * statistics stay where they are.
+ *
  * The control thread sends on the same sockets by itself, with lane 0 of each session's key; worker
  * w seals with lane 1 + w. There is one worker now: replay windows of a session have one owner, and
  * reuseport sockets do not promise that a lane always arrives at the same worker.
@@ -43,6 +47,7 @@
 #include "daemon/core/route/table.h"
 
 #define DATA_NO_PEER	      UINT32_MAX
+#define DATA_NO_SOCKET	      UINT16_MAX /* the rendezvous: no path */
 #define DATA_MAX_WORKERS      1
 #define DATA_FIRST_LANE	      1 /* worker w seals with this lane + w; below is control's */
 #define DATA_MAX_SOCKETS      256
@@ -56,7 +61,7 @@ struct data_params {
 	unsigned int workers; /* 1..DATA_MAX_WORKERS */
 	size_t max_peers;     /* peer numbers are below this; 1..2^20 */
 	size_t max_sessions;  /* 1..2^21; old and new key of a peer are two */
-	size_t ring_bytes;    /* of each of the three rings, 4096..2^26, a power of two */
+	size_t ring_bytes;    /* of each of the four rings, 4096..2^26, a power of two */
 };
 
 /* Starts the workers, with all signals blocked in them. Return: OK; ERR_INVALID for a parameter out
@@ -69,7 +74,7 @@ void data_plane_destroy(struct data_plane *d);
 /* --- sockets --------------------------------------------------------------------------------- */
 
 /* @fd: a nonblocking UDP socket, which stays the caller's and must stay open until
- * data_plane_remove_socket() has returned. Return: OK; ERR_EXISTS; ERR_LIMIT; ERR_NO_MEMORY;
+ * data_plane_remove_socket() has returned. Return: OK; ERR_INVALID for DATA_NO_SOCKET; ERR_EXISTS; ERR_LIMIT; ERR_NO_MEMORY;
  * ERR_SYSTEM when the descriptor cannot be polled. */
 MUST_USE enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd);
 /* Also clears every path over this socket. When it returns, no worker uses the descriptor.
@@ -143,7 +148,8 @@ struct data_input {
 	enum err error;	      /* as net_error() has it [SEND_ERROR], ERR_IO [TUN_LOST] */
 	uint32_t peer;	      /* [CONTROL, SEND_ERROR, UNROUTED: or DATA_NO_PEER] */
 	uint32_t local_index; /* [CONTROL, SEND_ERROR] */
-	uint16_t socket;      /* where it came in [CONTROL, STUN] or went out [SEND_ERROR] */
+	/* Where it came in [CONTROL: or DATA_NO_SOCKET; STUN] or went out [SEND_ERROR]. */
+	uint16_t socket;
 	/* The datagram's source [CONTROL, STUN] or destination [SEND_ERROR]; the inner packet's
 	 * destination with port 0 [UNROUTED]. */
 	struct netaddr remote;
@@ -161,6 +167,15 @@ bool data_plane_pop(struct data_plane *d, struct data_input *ret, uint8_t *buf, 
 /* Hands one IP packet, checked by the caller, to the TUN. Return: OK, DROP_QUEUE_FULL, DROP_SEND. */
 MUST_USE enum err data_plane_write_tun(struct data_plane *d, const uint8_t *packet, size_t len);
 
+/* Hands one tunnel packet to the worker, which opens it like a datagram that arrived on @socket from
+ * @from; @socket need not be one that was added. DATA_NO_SOCKET: it came through the rendezvous. Then
+ * it is opened and counted as any, but is no sign of life of a path: last_rx_us stays as it is.
+ * @packet is copied. Return: OK; DROP_QUEUE_FULL when the ring to the worker is full; DROP_TRUNCATED,
+ * DROP_TOO_LONG, DROP_UNKNOWN_TYPE when it cannot be a tunnel packet. Only what was taken is counted,
+ * by the worker. */
+MUST_USE enum err data_plane_inject(struct data_plane *d, const uint8_t *packet, size_t len,
+				    uint16_t socket, const struct netaddr *from);
+
 /* --- statistics ------------------------------------------------------------------------------ */
 
 struct data_stats {
@@ -168,7 +183,7 @@ struct data_stats {
 	uint64_t rx_bytes;   /* what was inside them */
 	uint64_t tx_packets; /* packets that the system took */
 	uint64_t tx_bytes;   /* what was inside them */
-	uint64_t last_rx_us; /* CLOCK_MONOTONIC; 0: none yet */
+	uint64_t last_rx_us; /* CLOCK_MONOTONIC; 0: none yet. Not of DATA_NO_SOCKET. */
 	uint64_t last_tx_us;
 };
 
@@ -181,7 +196,7 @@ bool data_plane_session_stats(const struct data_plane *d, uint32_t local_index,
 /*
  * Where every packet went. Once no packet is under way:
  *	tun_in = tx_sent + tx_unrouted + sum of tx_drops
- *	udp_in = rx_tun + rx_control + rx_stun + rx_empty + sum of rx_drops
+ *	udp_in + rx_injected = rx_tun + rx_control + rx_stun + rx_empty + sum of rx_drops
  * What is in a ring but not popped yet counts as handed over; what did not fit is DROP_QUEUE_FULL.
  */
 struct data_counters {
@@ -189,11 +204,12 @@ struct data_counters {
 	uint64_t tx_sent;     /* of these: sent to a peer */
 	uint64_t tx_unrouted; /* of these: handed to control */
 	struct drop_counters tx_drops;
-	uint64_t udp_in;     /* datagrams received */
-	uint64_t rx_tun;     /* of these: written to the TUN */
-	uint64_t rx_control; /* of these: handed to control */
-	uint64_t rx_stun;    /* of these: handed to control */
-	uint64_t rx_empty;   /* of these: authentic and empty (a keepalive) */
+	uint64_t udp_in;      /* datagrams received */
+	uint64_t rx_injected; /* packets taken from data_plane_inject() */
+	uint64_t rx_tun;      /* of both: written to the TUN */
+	uint64_t rx_control;  /* of both: handed to control */
+	uint64_t rx_stun;     /* of these: handed to control */
+	uint64_t rx_empty;    /* of both: authentic and empty (a keepalive) */
 	struct drop_counters rx_drops;
 	uint64_t tun_from_control; /* packets that data_plane_write_tun() has written */
 	uint64_t pop_too_long;	   /* inputs that did not fit the buffer of data_plane_pop() */

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "daemon/core/tunnel/keys.h"
+#include "daemon/data/bell.h"
 #include "daemon/data/plane.h"
 #include "daemon/data/qsbr.h"
 #include "daemon/data/ring.h"
@@ -98,7 +99,7 @@ enum ring_kind {
 
 struct worker_counters {
 	counter tun_in, tx_sent, tx_unrouted;
-	counter udp_in, rx_tun, rx_control, rx_stun, rx_empty;
+	counter udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_empty;
 	counter tx_drops[ERR_COUNT];
 	counter rx_drops[ERR_COUNT];
 };
@@ -111,6 +112,8 @@ struct worker {
 	int epoll_fd;
 	int stop_fd; /* an eventfd: readable once the worker shall end */
 	struct ring rings[RING_COUNT];
+	struct ring injected; /* from control to this worker */
+	struct bell injected_bell;
 	struct worker_counters counters;
 	/* the worker's own */
 	uint64_t now_us;
@@ -128,8 +131,7 @@ struct data_plane {
 	struct data_socket *_Atomic sockets[DATA_MAX_SOCKETS];
 	struct qsbr qsbr;
 	/* from workers to control */
-	int wakeup_fd;
-	_Atomic bool is_notified;
+	struct bell bell;
 	/* control's own */
 	size_t session_count;
 	uint64_t tun_from_control;

@@ -21,8 +21,9 @@
 
 /* What epoll gives back: the slot of a socket, below DATA_MAX_SOCKETS, or one of these. Never a
  * pointer: an event is older than the turn in which it is handled. */
-#define TAG_STOP UINT32_MAX
-#define TAG_TUN	 (UINT32_MAX - 1)
+#define TAG_STOP     UINT32_MAX
+#define TAG_TUN	     (UINT32_MAX - 1)
+#define TAG_INJECTED (UINT32_MAX - 2)
 
 #define CHANNEL_HEADER_BYTES 4 /* RFC 8656 s. 12.4 */
 /* A packet from the TUN is read to where it will be sealed: behind both headers. */
@@ -42,9 +43,7 @@ static uint64_t monotonic_us(void)
 static bool hand_over(struct worker *w, enum ring_kind kind, struct data_input *input,
 		      const uint8_t *bytes, size_t len, counter *passed)
 {
-	static const uint64_t one = 1;
 	struct ring *ring = &w->rings[kind];
-	ssize_t written;
 
 	input->now_us = w->now_us;
 	input->len = len;
@@ -54,12 +53,7 @@ static bool hand_over(struct worker *w, enum ring_kind kind, struct data_input *
 		counter_add(passed, 1);
 	if (ring_push(ring, input, sizeof(*input), bytes, len))
 		return false;
-	/* Only the first since control has looked: it takes all that are there. */
-	if (atomic_exchange(&w->plane->is_notified, true))
-		return true;
-	do
-		written = write(w->plane->wakeup_fd, &one, sizeof(one));
-	while (written < 0 && errno == EINTR);
+	bell_ring(&w->plane->bell);
 	return true;
 }
 
@@ -170,7 +164,9 @@ static void rx_packet(struct worker *w, uint16_t socket, const struct netaddr *f
 	mine = &s->workers[w->number];
 	counter_add(&mine->rx_packets, 1);
 	counter_add(&mine->rx_bytes, plain_len);
-	counter_set(&mine->last_rx_us, w->now_us);
+	/* What the rendezvous passed on says nothing about a path. */
+	if (socket != DATA_NO_SOCKET)
+		counter_set(&mine->last_rx_us, w->now_us);
 	rx_inner(w, s, socket, from, plain, plain_len);
 }
 
@@ -210,6 +206,45 @@ static void rx_turn(struct worker *w, uint32_t slot)
 			from = (struct netaddr){.family = NETADDR_NONE};
 		rx_datagram(w, s->number, &from, w->buffer, (size_t)len);
 	}
+}
+
+/* What goes before the bytes of each packet in the ring. */
+struct injected {
+	struct netaddr from;
+	uint16_t socket;
+};
+
+static void rx_injected_turn(struct worker *w)
+{
+	for (int i = 0; i < BUDGET; i++) {
+		struct injected head;
+		size_t len;
+		enum err e = ring_pop(&w->injected, &head, sizeof(head), w->buffer,
+				      WORKER_BUFFER_BYTES, &len);
+
+		if (e == ERR_EMPTY) {
+			bell_hush(&w->injected_bell);
+			e = ring_pop(&w->injected, &head, sizeof(head), w->buffer,
+				     WORKER_BUFFER_BYTES, &len);
+			if (e)
+				return;
+			bell_ring(&w->injected_bell);
+		}
+		counter_add(&w->counters.rx_injected, 1);
+		rx_packet(w, head.socket, &head.from, w->buffer, len);
+	}
+}
+
+enum err worker_inject(struct worker *w, const uint8_t *packet, size_t len, uint16_t socket,
+		       const struct netaddr *from)
+{
+	struct injected head = {.from = *from, .socket = socket};
+	enum err e = ring_push(&w->injected, &head, sizeof(head), packet, len);
+
+	if (e)
+		return e;
+	bell_ring(&w->injected_bell);
+	return OK;
 }
 
 /* --- TUN to UDP ------------------------------------------------------------------------------ */
@@ -368,6 +403,8 @@ static void *worker_run(void *arg)
 				is_stopping = true;
 			else if (events[i].data.u32 == TAG_TUN)
 				tx_turn(w, events[i].events);
+			else if (events[i].data.u32 == TAG_INJECTED)
+				rx_injected_turn(w);
 			else
 				rx_turn(w, events[i].data.u32);
 		}
@@ -392,7 +429,8 @@ enum err worker_init(struct worker *w, struct data_plane *d, unsigned int number
 	w->number = number;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->epoll_fd < 0 || w->stop_fd < 0)
+	e = bell_init(&w->injected_bell);
+	if (e || w->epoll_fd < 0 || w->stop_fd < 0)
 		return ERR_SYSTEM;
 	w->buffer = malloc(WORKER_BUFFER_BYTES);
 	if (!w->buffer)
@@ -402,7 +440,13 @@ enum err worker_init(struct worker *w, struct data_plane *d, unsigned int number
 		if (e)
 			return e;
 	}
+	e = ring_init(&w->injected, ring_bytes);
+	if (e)
+		return e;
 	e = poll_add(w, w->stop_fd, TAG_STOP);
+	if (e)
+		return e;
+	e = poll_add(w, w->injected_bell.fd, TAG_INJECTED);
 	return e ? e : poll_add(w, d->tun_fd, TAG_TUN);
 }
 
@@ -436,6 +480,8 @@ void worker_fini(struct worker *w)
 	}
 	for (int i = 0; i < RING_COUNT; i++)
 		ring_fini(&w->rings[i]);
+	ring_fini(&w->injected);
+	bell_fini(&w->injected_bell);
 	free(w->buffer);
 	if (w->stop_fd >= 0)
 		close(w->stop_fd);

@@ -17,5 +17,9 @@ void worker_fini(struct worker *w);
  * Return: OK, ERR_SYSTEM. */
 MUST_USE enum err worker_poll_socket(struct worker *w, int fd, uint32_t slot);
 void worker_unpoll_socket(struct worker *w, int fd);
+/* By control, while the worker runs: see data_plane_inject(), whose checks are done.
+ * Return: OK, DROP_QUEUE_FULL. */
+MUST_USE enum err worker_inject(struct worker *w, const uint8_t *packet, size_t len,
+				uint16_t socket, const struct netaddr *from);
 
 #endif

@@ -445,6 +445,136 @@ static void test_tun_that_goes_away(void **state)
 	host_stop(&c);
 }
 
+static void test_inject(void **state)
+{
+	uint8_t packet[2048], inner[100], buf[65536];
+	struct data_stats stats;
+	struct data_counters c;
+	struct data_input input;
+	size_t len;
+
+	(void)state;
+	host_link(&a, &b, 1000, CIPHER);
+
+	/* Through the rendezvous: opened and counted, but no sign of life. */
+	ip4_packet(inner, 100, &b.overlay, &a.overlay, 31);
+	len = host_seal_control(&b, inner, 100, packet, sizeof(packet));
+	assert_int_equal(data_plane_inject(a.plane, packet, len, DATA_NO_SOCKET, &tap_addr), OK);
+	assert_int_equal(host_hear(&a, 100), 31);
+	len = host_seal_control(&b, "\0hello", 6, packet, sizeof(packet));
+	assert_int_equal(data_plane_inject(a.plane, packet, len, DATA_NO_SOCKET, &tap_addr), OK);
+	host_pop(&a, &input, buf);
+	assert_int_equal(input.kind, DATA_INPUT_CONTROL);
+	assert_int_equal(input.peer, 2);
+	assert_int_equal(input.local_index, 1001);
+	assert_int_equal(input.socket, DATA_NO_SOCKET);
+	assert_true(netaddr_equal(&input.remote, &tap_addr));
+	assert_memory_equal(buf, "\0hello", input.len);
+	data_plane_peer_stats(a.plane, 2, &stats);
+	assert_int_equal(stats.rx_packets, 2);
+	assert_int_equal(stats.rx_bytes, 106);
+	assert_int_equal(stats.last_rx_us, 0);
+
+	/* Over a socket, which need not be known: like a datagram, once. */
+	len = host_seal_control(&b, "\0again", 6, packet, sizeof(packet));
+	assert_int_equal(data_plane_inject(a.plane, packet, len, 99, &tap_addr), OK);
+	assert_int_equal(data_plane_inject(a.plane, packet, len, 99, &tap_addr), OK);
+	packet[7] ^= 1;
+	assert_int_equal(data_plane_inject(a.plane, packet, len, 99, &tap_addr), OK);
+	len = host_seal_control(&b, "\0end", 4, packet, sizeof(packet));
+	assert_int_equal(data_plane_inject(a.plane, packet, len, 99, &tap_addr), OK);
+	host_pop(&a, &input, buf);
+	assert_int_equal(input.socket, 99);
+	assert_memory_equal(buf, "\0again", 6);
+	host_pop(&a, &input, buf);
+	assert_memory_equal(buf, "\0end", 4);
+	data_plane_peer_stats(a.plane, 2, &stats);
+	assert_true(stats.last_rx_us > 0);
+	data_plane_counters(a.plane, &c);
+	assert_int_equal(c.rx_injected, 6);
+	assert_int_equal(c.udp_in, 0);
+	assert_int_equal(host_drops(&a, DROP_REPLAY), 1);
+	assert_int_equal(host_drops(&a, DROP_UNKNOWN_INDEX), 1);
+}
+
+static void test_inject_refuses(void **state)
+{
+	static uint8_t packet[DATA_MAX_PACKET_BYTES + 1] = {TUNNEL_TYPE_DATA};
+	struct data_counters c;
+
+	(void)state;
+	assert_int_equal(data_plane_inject(a.plane, packet, 0, 1, &tap_addr), DROP_TRUNCATED);
+	assert_int_equal(data_plane_inject(a.plane, packet, sizeof(packet), 1, &tap_addr),
+			 DROP_TOO_LONG);
+	packet[0] = 0x41;
+	assert_int_equal(data_plane_inject(a.plane, packet, 100, 1, &tap_addr), DROP_UNKNOWN_TYPE);
+	data_plane_counters(a.plane, &c);
+	assert_int_equal(c.rx_injected, 0);
+}
+
+/* A worker that stands still: it waits in a TUN that blocks. */
+static void worker_stall(struct host *h)
+{
+	uint8_t buf[65536];
+	struct data_input input;
+
+	fcntl(h->tun_far, F_SETFL, 0);
+	host_say(h, &h->overlay, &(struct netaddr){.family = 4, .ip = {10, 1}}, 28, 0);
+	host_pop(h, &input, buf);
+	assert_int_equal(input.kind, DATA_INPUT_UNROUTED);
+}
+
+static void worker_go_on(struct host *h)
+{
+	fcntl(h->tun_far, F_SETFL, O_NONBLOCK);
+	host_drain_tun(h);
+}
+
+static void test_inject_until_full(void **state)
+{
+	uint8_t packet[200], buf[65536];
+	struct data_input input;
+	struct data_counters c;
+	struct host small;
+	size_t len, taken = 0;
+	enum err e;
+
+	(void)state;
+	host_start_with(&small, 3, 4096);
+	host_link(&small, &b, 1000, CIPHER);
+	worker_stall(&small);
+	for (;;) {
+		len = host_seal_control(&b, NULL, 0, packet, sizeof(packet));
+		e = data_plane_inject(small.plane, packet, len, 5, &tap_addr);
+		if (e)
+			break;
+		taken++;
+	}
+	assert_int_equal(e, DROP_QUEUE_FULL);
+	assert_in_range(taken, 30, 4096 / TUNNEL_OVERHEAD_BYTES);
+	worker_go_on(&small);
+	/* More than once round the ring, and more than one turn's budget. */
+	for (unsigned int i = 0; i < 500;) {
+		len = host_seal_control(&b, "\0x", 2, packet, sizeof(packet));
+		do
+			e = data_plane_inject(small.plane, packet, len, 5, &tap_addr);
+		while (e == DROP_QUEUE_FULL);
+		assert_int_equal(e, OK);
+		if (++i % 10)
+			continue;
+		for (int k = 0; k < 10; k++) {
+			host_pop(&small, &input, buf);
+			assert_int_equal(input.kind, DATA_INPUT_CONTROL);
+		}
+	}
+	data_plane_counters(small.plane, &c);
+	assert_int_equal(c.rx_injected, taken + 500);
+	assert_int_equal(c.rx_empty, taken);
+	assert_int_equal(c.rx_control, 500);
+	host_check_balance(&small);
+	host_stop(&small);
+}
+
 static void test_bad_arguments(void **state)
 {
 	uint8_t key[32] = {1};
@@ -473,6 +603,7 @@ static void test_bad_arguments(void **state)
 	params.tun_fd = open("/proc/self/status", O_RDONLY); /* cannot be polled */
 	assert_int_equal(data_plane_create(&d, &params), ERR_SYSTEM);
 	assert_int_equal(data_plane_add_socket(a.plane, 9, params.tun_fd), ERR_SYSTEM);
+	assert_int_equal(data_plane_add_socket(a.plane, DATA_NO_SOCKET, tap), ERR_INVALID);
 	close(params.tun_fd);
 
 	session.lanes = 0;
@@ -537,6 +668,9 @@ int main(void)
 		TEST(test_channel_data),
 		TEST(test_full_rings_are_counted),
 		TEST(test_write_tun),
+		TEST(test_inject),
+		TEST(test_inject_refuses),
+		TEST(test_inject_until_full),
 		TEST(test_tun_that_goes_away),
 		TEST(test_bad_arguments),
 	};
