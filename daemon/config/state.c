@@ -1,13 +1,10 @@
 #include "daemon/config/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/config/state_file.h"
 #include "daemon/core/base/cursor.h"
 #include "daemon/core/cbor/item.h"
 #include "daemon/core/crypto/secret.h"
@@ -16,7 +13,6 @@
 #define FORMAT_VERSION 1
 /* More than either file can be. */
 #define FILE_MAX_BYTES 4096
-#define LOOSE_MODE     (S_IRWXG | S_IRWXO)
 
 static const char member_file[] = "member";
 static const char run_file[] = "run";
@@ -206,156 +202,6 @@ static bool decode_run(const uint8_t *buf, size_t len, struct state *s)
 	return item_rd_at_end(&r);
 }
 
-/* --- Files ---------------------------------------------------------------------------------- */
-
-static enum err fail(char error[static STATE_ERROR_BYTES], enum err e, const char *directory,
-		     const char *file, const char *why)
-{
-	snprintf(error, STATE_ERROR_BYTES, "%s%s%s: %s", directory, file ? "/" : "",
-		 file ? file : "", why);
-	return e;
-}
-
-static enum err fail_errno(char error[static STATE_ERROR_BYTES], const char *directory,
-			   const char *file)
-{
-	int why = errno;
-
-	if (why == ELOOP)
-		return fail(error, ERR_PERMISSION, directory, file, "must not be a symbolic link");
-	return fail(error, why == EACCES || why == EPERM || why == EROFS ? ERR_PERMISSION : ERR_IO,
-		    directory, file, strerror(why));
-}
-
-/* Only we may have had access to what @fd is. */
-static enum err check_owner(int fd, const char *directory, const char *file,
-			    char error[static STATE_ERROR_BYTES])
-{
-	char why[128];
-	struct stat st;
-
-	if (fstat(fd, &st) != 0)
-		return fail_errno(error, directory, file);
-	if (st.st_uid != geteuid()) {
-		snprintf(why, sizeof(why), "belongs to user %u, not to the daemon's user %u",
-			 st.st_uid, geteuid());
-		return fail(error, ERR_PERMISSION, directory, file, why);
-	}
-	if (st.st_mode & LOOSE_MODE) {
-		snprintf(why, sizeof(why), "has mode %04o, must be %s", st.st_mode & 07777,
-			 file ? "0600" : "0700");
-		return fail(error, ERR_PERMISSION, directory, file, why);
-	}
-	if (file && !S_ISREG(st.st_mode))
-		return fail(error, ERR_PERMISSION, directory, file, "must be a regular file");
-	return OK;
-}
-
-/* Opens the directory, which is made when it is missing. */
-static enum err open_directory(const char *directory, int *ret_fd,
-			       char error[static STATE_ERROR_BYTES])
-{
-	enum err e;
-	int fd;
-
-	if (mkdir(directory, S_IRWXU) != 0 && errno != EEXIST)
-		return fail_errno(error, directory, NULL);
-	fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return fail_errno(error, directory, NULL);
-	e = check_owner(fd, directory, NULL, error);
-	if (e != OK) {
-		close(fd);
-		return e;
-	}
-	*ret_fd = fd;
-	return OK;
-}
-
-/* Reads up to @cap bytes. Return: how many, or -1. */
-static ssize_t read_all(int fd, uint8_t *buf, size_t cap)
-{
-	size_t at = 0;
-	ssize_t n;
-
-	do {
-		n = read(fd, buf + at, cap - at);
-		if (n > 0)
-			at += (size_t)n;
-	} while ((n > 0 && at < cap) || (n < 0 && errno == EINTR));
-	return n < 0 ? -1 : (ssize_t)at;
-}
-
-/* A file that is missing has *ret_len 0. */
-static enum err read_file(int dir, const char *directory, const char *file,
-			  uint8_t buf[static FILE_MAX_BYTES], size_t *ret_len,
-			  char error[static STATE_ERROR_BYTES])
-{
-	ssize_t len;
-	enum err e;
-	int fd;
-
-	*ret_len = 0;
-	/* O_NONBLOCK: somebody may have put a FIFO there. */
-	fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ENOENT ? OK : fail_errno(error, directory, file);
-	e = check_owner(fd, directory, file, error);
-	if (e == OK) {
-		len = read_all(fd, buf, FILE_MAX_BYTES);
-		if (len < 0)
-			e = fail_errno(error, directory, file);
-		else if (len == 0)
-			e = fail(error, DROP_MALFORMED, directory, file, "is empty");
-		else
-			*ret_len = (size_t)len;
-	}
-	close(fd);
-	return e;
-}
-
-static bool write_all(int fd, const uint8_t *buf, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, buf, len);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (n > 0) {
-			buf += n;
-			len -= (size_t)n;
-		}
-	}
-	return true;
-}
-
-/* Whole or not at all, also when the power goes. */
-static enum err write_file(int dir, const char *directory, const char *file, const uint8_t *buf,
-			   size_t len, char error[static STATE_ERROR_BYTES])
-{
-	char temporary[32];
-	enum err e;
-	bool ok;
-	int fd;
-
-	snprintf(temporary, sizeof(temporary), "%s.new", file);
-	if (unlinkat(dir, temporary, 0) != 0 && errno != ENOENT)
-		return fail_errno(error, directory, temporary);
-	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    S_IRUSR | S_IWUSR);
-	if (fd < 0)
-		return fail_errno(error, directory, temporary);
-	ok = write_all(fd, buf, len) && fsync(fd) == 0;
-	if (ok && renameat(dir, temporary, dir, file) == 0 && fsync(dir) == 0) {
-		close(fd);
-		return OK;
-	}
-	e = fail_errno(error, directory, temporary);
-	unlinkat(dir, temporary, 0);
-	close(fd);
-	return e;
-}
-
 static enum err save(int dir, const char *directory, const char *file,
 		     void (*encode)(struct wr *w, const struct state *s), const struct state *s,
 		     char error[static STATE_ERROR_BYTES])
@@ -365,12 +211,12 @@ static enum err save(int dir, const char *directory, const char *file,
 	enum err e;
 
 	if (!buf)
-		return fail(error, ERR_NO_MEMORY, directory, file, err_text(ERR_NO_MEMORY));
+		return state_file_fail(error, ERR_NO_MEMORY, directory, file, err_text(ERR_NO_MEMORY));
 	encode(&w, s);
 	if (wr_ok(&w))
-		e = write_file(dir, directory, file, buf, wr_len(&w), error);
+		e = state_file_write(dir, directory, file, buf, wr_len(&w), error);
 	else
-		e = fail(error, ERR_INVALID, directory, file, "does not fit");
+		e = state_file_fail(error, ERR_INVALID, directory, file, "does not fit");
 	secret_free(buf);
 	return e;
 }
@@ -385,17 +231,17 @@ static enum err load(int dir, const char *directory, uint8_t *buf, struct state 
 	size_t len;
 	enum err e;
 
-	e = read_file(dir, directory, member_file, buf, &len, error);
+	e = state_file_read(dir, directory, member_file, buf, FILE_MAX_BYTES, &len, error);
 	if (e != OK)
 		return e;
 	if (len && !decode_member(buf, len, into))
-		return fail(error, DROP_MALFORMED, directory, member_file, "is damaged");
-	e = read_file(dir, directory, run_file, buf, &len, error);
+		return state_file_fail(error, DROP_MALFORMED, directory, member_file, "is damaged");
+	e = state_file_read(dir, directory, run_file, buf, FILE_MAX_BYTES, &len, error);
 	if (e != OK && e != DROP_MALFORMED)
 		return e;
 	run = state_create();
 	if (!run)
-		return fail(error, ERR_NO_MEMORY, directory, run_file, err_text(ERR_NO_MEMORY));
+		return state_file_fail(error, ERR_NO_MEMORY, directory, run_file, err_text(ERR_NO_MEMORY));
 	if (e == OK && len && decode_run(buf, len, run)) {
 		into->wanted_up = run->wanted_up;
 		into->epoch = run->epoch;
@@ -416,9 +262,9 @@ enum err state_load(const char *directory, struct state *ret, char error[static 
 	int dir = -1;
 
 	if (!loaded || !buf)
-		e = fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));
+		e = state_file_fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));
 	else
-		e = open_directory(directory, &dir, error);
+		e = state_directory_open(directory, &dir, error);
 	if (e == OK) {
 		e = load(dir, directory, buf, loaded, error);
 		close(dir);
@@ -433,8 +279,8 @@ enum err state_load(const char *directory, struct state *ret, char error[static 
 static enum err remove_member(int dir, const char *directory, char error[static STATE_ERROR_BYTES])
 {
 	if (unlinkat(dir, member_file, 0) == 0)
-		return fsync(dir) == 0 ? OK : fail_errno(error, directory, member_file);
-	return errno == ENOENT ? OK : fail_errno(error, directory, member_file);
+		return fsync(dir) == 0 ? OK : state_file_fail_errno(error, directory, member_file);
+	return errno == ENOENT ? OK : state_file_fail_errno(error, directory, member_file);
 }
 
 enum err state_save(const char *directory, const struct state *s,
@@ -443,7 +289,7 @@ enum err state_save(const char *directory, const struct state *s,
 	enum err e;
 	int dir = -1;
 
-	e = open_directory(directory, &dir, error);
+	e = state_directory_open(directory, &dir, error);
 	if (e != OK)
 		return e;
 	if (s->joined)
@@ -462,7 +308,7 @@ enum err state_save_run(const char *directory, const struct state *s,
 	enum err e;
 	int dir = -1;
 
-	e = open_directory(directory, &dir, error);
+	e = state_directory_open(directory, &dir, error);
 	if (e != OK)
 		return e;
 	e = save(dir, directory, run_file, encode_run, s, error);
@@ -477,11 +323,11 @@ enum err state_leave(const char *directory, struct state *s, char error[static S
 	int dir = -1;
 
 	if (!left)
-		return fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));
+		return state_file_fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));
 	left->epoch = s->epoch;
 	left->stamp_us = s->stamp_us;
 	left->port = s->port;
-	e = open_directory(directory, &dir, error);
+	e = state_directory_open(directory, &dir, error);
 	if (e == OK) {
 		e = remove_member(dir, directory, error);
 		close(dir);
