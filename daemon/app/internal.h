@@ -93,6 +93,7 @@ struct run {
 	uint64_t link_since_us, link_error_us;
 	enum signal_error refused; /* 0 = not refused */
 	bool was_registered;
+	bool stamps_changed; /* since they were saved */
 	uint64_t started_us;
 	struct app_ping pings[APP_MAX_PINGS];
 	uint64_t heard_us[APP_MAX_PEERS]; /* last_rx_us that the overlay was told */

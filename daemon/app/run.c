@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/config/stamps.h"
 #include "daemon/core/crypto/random.h"
 #include "daemon/core/crypto/secret.h"
 
@@ -147,6 +148,9 @@ static void on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_LOCAL_CANDIDATES:
 		log_debug("ice.candidates", "changed=1");
 		break;
+	case OVERLAY_EVENT_PEER_STAMP:
+		r->stamps_changed = true;
+		break;
 	case OVERLAY_EVENT_STAMP:
 		keep_stamp(r, e->stamp_us);
 		break;
@@ -169,6 +173,7 @@ static void set_timer(struct run *r)
 
 void run_pump(struct run *r)
 {
+	static const struct netaddr nowhere;
 	struct overlay_event e;
 	struct ice_transmit t;
 	size_t len;
@@ -184,6 +189,11 @@ void run_pump(struct run *r)
 		}
 		while (overlay_pop_event(r->overlay, &e))
 			on_event(r, &e);
+		/* After the events: a packet may be the first under keys that one of them announced. */
+		while (overlay_pop_inject(r->overlay, r->buf, sizeof(r->buf), &len)) {
+			if (data_plane_inject(r->data, r->buf, len, DATA_NO_SOCKET, &nowhere) != OK)
+				log_debug("rendezvous.inject", "result=dropped");
+		}
 	} while (overlay_has_output(r->overlay));
 	/* libuv's clock may be behind: the timer is relative to it. */
 	uv_update_time(r->app->loop);
@@ -198,6 +208,17 @@ static void on_timer(uv_timer_t *t)
 
 	overlay_on_deadline(r->overlay, app_now_us());
 	run_pump(r);
+}
+
+static void save_stamps(struct run *r)
+{
+	char error[STATE_ERROR_BYTES];
+
+	if (!r->stamps_changed)
+		return;
+	r->stamps_changed = false;
+	if (stamps_save(r->app->config->state_directory, overlay_stamps(r->overlay), error) != OK)
+		log_error("state.save", "error=%s", log_quote(error).text);
 }
 
 /* The overlay hears which peers authenticated data came from. */
@@ -217,6 +238,7 @@ static void on_tick(uv_timer_t *t)
 					 stats.tx_packets);
 	}
 	overlay_set_wall_clock(r->overlay, app_now_us(), app_unix_us());
+	save_stamps(r);
 	run_pump(r);
 }
 
@@ -237,7 +259,7 @@ static void on_data(uv_poll_t *poll, int status, int events)
 			break;
 		case DATA_INPUT_CONTROL:
 			(void)overlay_on_control(r->overlay, in.now_us, in.peer, in.local_index,
-						 r->buf, in.len);
+						 in.socket != DATA_NO_SOCKET, r->buf, in.len);
 			break;
 		case DATA_INPUT_UNROUTED:
 			(void)overlay_on_packet(r->overlay, in.now_us, r->buf, in.len);
@@ -328,6 +350,7 @@ static struct tun_prefix network_of(const struct netprefix *n)
 static enum problem start_overlay(struct run *r, char *detail)
 {
 	struct state *s = r->app->state;
+	struct stamp_table stamps;
 	struct overlay_params params = {
 		.random = random_system(),
 		.max_peers = APP_MAX_PEERS,
@@ -341,14 +364,21 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.certificate_len = s->certificate_len,
 		.authority_public = s->authority_key,
 		.last_stamp_us = s->stamp_us,
+		.stamps = &stamps,
 		.now_us = app_now_us(),
 		.unix_us = app_unix_us(),
 	};
 	enum err why, e;
 
+	if (stamp_table_init(&stamps, APP_MAX_PEERS) != OK)
+		return PROBLEM_INTERNAL;
+	if (stamps_load(r->app->config->state_directory, &stamps, detail) != OK)
+		log_error("state.load", "error=%s", log_quote(detail).text);
+	detail[0] = '\0';
 	params.epoch = state_next_epoch(s, params.unix_us / US_PER_S);
 	app_save_run(r->app);
 	e = overlay_create(&r->overlay, &params, &why);
+	stamp_table_fini(&stamps);
 	if (e == OK)
 		return PROBLEM_NONE;
 	snprintf(detail, APP_DETAIL_BYTES, "%s", err_text(why != OK ? why : e));
@@ -557,6 +587,7 @@ void run_stop(struct run *r)
 {
 	log_info("down", "device=%s", tun_device_name(r->tun));
 	ping_end_all(r);
+	save_stamps(r);
 	overlay_close_peers(r->overlay, app_now_us());
 	run_pump(r);
 	r->stopping = true;

@@ -5,6 +5,8 @@
 
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/signal/message.h"
+#include "daemon/core/stun/message.h"
+#include "daemon/core/stun/writer.h"
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/packet.h"
 
@@ -20,13 +22,13 @@ struct mesh_message {
 	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
 };
 
-static void fly(struct mesh *m, struct mesh_host *to, bool is_frame, const struct netaddr *from,
-		const uint8_t *buf, size_t len)
+static void fly_after(struct mesh *m, uint64_t delay_us, struct mesh_host *to, bool is_frame,
+		      const struct netaddr *from, const uint8_t *buf, size_t len)
 {
 	struct mesh_message *f = calloc(1, sizeof(*f));
 	struct mesh_message **at = &m->flying;
 
-	f->at_us = m->now_us + MESH_DELAY_US;
+	f->at_us = m->now_us + delay_us;
 	f->to = to;
 	f->is_frame = is_frame;
 	if (from)
@@ -37,6 +39,63 @@ static void fly(struct mesh *m, struct mesh_host *to, bool is_frame, const struc
 		at = &(*at)->next;
 	f->next = *at;
 	*at = f;
+}
+
+static void fly(struct mesh *m, struct mesh_host *to, bool is_frame, const struct netaddr *from,
+		const uint8_t *buf, size_t len)
+{
+	fly_after(m, MESH_DELAY_US, to, is_frame, from, buf, len);
+}
+
+/* --- the network --- */
+
+static struct netaddr stun_server(void)
+{
+	static const uint8_t ip[4] = {203, 0, 113, 1};
+
+	return netaddr_from_ip4(ip, 3478);
+}
+
+/* How the others see @h. */
+static struct netaddr outside(const struct mesh_host *h)
+{
+	uint8_t ip[4] = {198, 51, 100, h->socket.ip[3]};
+
+	return h->mesh->nat ? netaddr_from_ip4(ip, h->socket.port) : h->socket;
+}
+
+static void answer_stun(struct mesh_host *h, const uint8_t *buf, size_t len)
+{
+	struct netaddr server = stun_server(), mapped = outside(h);
+	uint8_t out[ICE_TRANSMIT_MAX_BYTES];
+	struct stun_message m;
+	struct stun_writer w;
+	size_t out_len;
+
+	if (stun_decode(&m, buf, len) != OK)
+		return;
+	stun_write_begin(&w, out, sizeof(out), STUN_CLASS_SUCCESS, STUN_METHOD_BINDING, m.txid);
+	stun_write_address(&w, STUN_XOR_MAPPED_ADDRESS, &mapped);
+	if (stun_write_finish(&w, NULL, 0, true, &out_len) == OK)
+		fly_after(h->mesh, h->mesh->stun_delay_us, h, false, &server, out, out_len);
+}
+
+static void send_datagram(struct mesh_host *h, const struct netaddr *to, const uint8_t *buf,
+			  size_t len)
+{
+	struct netaddr from = outside(h), server = stun_server();
+	struct mesh *m = h->mesh;
+
+	if (m->filter_datagram && !m->filter_datagram(m, h, buf, len))
+		return;
+	if (m->nat && netaddr_equal(to, &server))
+		answer_stun(h, buf, len);
+	for (size_t i = 0; i < m->host_count; i++) {
+		struct netaddr at = outside(&m->hosts[i]);
+
+		if (netaddr_equal(&at, to))
+			fly(m, &m->hosts[i], false, &from, buf, len);
+	}
 }
 
 /* --- the rendezvous --- */
@@ -157,7 +216,7 @@ static void remove_session(struct mesh_session *s)
 	*s = (struct mesh_session){0};
 }
 
-static void on_data(struct mesh_host *h, const uint8_t *buf, size_t len)
+static void on_data(struct mesh_host *h, const uint8_t *buf, size_t len, bool over_path)
 {
 	uint8_t plain[SIGNAL_MESSAGE_MAX_BYTES];
 	struct tunnel_header header;
@@ -172,8 +231,8 @@ static void on_data(struct mesh_host *h, const uint8_t *buf, size_t len)
 	    tunnel_inner_read(plain, plain_len, &inner) != OK)
 		return;
 	if (inner.kind == TUNNEL_INNER_CONTROL) {
-		(void)overlay_on_control(h->overlay, h->mesh->now_us, s->peer, s->index, plain,
-					 plain_len);
+		(void)overlay_on_control(h->overlay, h->mesh->now_us, s->peer, s->index, over_path,
+					 plain, plain_len);
 		return;
 	}
 	h->packets++;
@@ -198,12 +257,7 @@ void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t le
 	}
 	if (tunnel_seal(s->tx, packet, len, out, sizeof(out), &out_len) != OK)
 		abort();
-	if (h->mesh->filter_datagram && !h->mesh->filter_datagram(h->mesh, h, out, out_len))
-		return;
-	for (size_t i = 0; i < h->mesh->host_count; i++) {
-		if (netaddr_equal(&h->mesh->hosts[i].socket, &h->path.remote))
-			fly(h->mesh, &h->mesh->hosts[i], false, &h->socket, out, out_len);
-	}
+	send_datagram(h, &h->path.remote, out, out_len);
 }
 
 /* --- running --- */
@@ -238,15 +292,10 @@ static void drain(struct mesh_host *h)
 		if (h->link_up)
 			on_frame(h, buf, len);
 	}
-	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf))) {
-		if (h->mesh->filter_datagram &&
-		    !h->mesh->filter_datagram(h->mesh, h, buf, t.len))
-			continue;
-		for (size_t i = 0; i < h->mesh->host_count; i++) {
-			if (netaddr_equal(&h->mesh->hosts[i].socket, &t.to))
-				fly(h->mesh, &h->mesh->hosts[i], false, &h->socket, buf, t.len);
-		}
-	}
+	while (overlay_pop_inject(h->overlay, buf, sizeof(buf), &len))
+		on_data(h, buf, len, false);
+	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf)))
+		send_datagram(h, &t.to, buf, t.len);
 }
 
 static void drain_all(struct mesh *m)
@@ -267,7 +316,7 @@ static void deliver(struct mesh *m)
 	} else if (f->buf[0] < 4) {
 		(void)overlay_on_datagram(h->overlay, m->now_us, 1, &f->from, f->buf, f->len);
 	} else {
-		on_data(h, f->buf, f->len);
+		on_data(h, f->buf, f->len, true);
 	}
 	free(f);
 }
@@ -337,6 +386,7 @@ static void start(struct mesh_host *h)
 		.certificate = h->certificate,
 		.certificate_len = h->certificate_len,
 		.authority_public = m->authority_public,
+		.stamps = &h->stamps,
 		.epoch = ++h->epoch,
 		.now_us = m->now_us,
 		.unix_us = UNIX_START_US + m->now_us,
@@ -355,6 +405,10 @@ static void start(struct mesh_host *h)
 
 static void stop(struct mesh_host *h)
 {
+	const struct stamp_table *stamps = overlay_stamps(h->overlay);
+
+	for (size_t i = 0; i < stamps->count; i++)
+		stamp_set(&h->stamps, stamps->stamps[i].name, stamps->stamps[i].stamp_us);
 	overlay_destroy(h->overlay);
 	h->overlay = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++)
@@ -383,9 +437,23 @@ void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
 		h->address = netaddr_from_ip4(address, 0);
 		dh_generate(&h->noise, &random);
 		make_certificate(h, n);
+		if (stamp_table_init(&h->stamps, 8) != OK)
+			abort();
 	}
 	for (size_t i = 0; i < hosts; i++)
 		start(&m->hosts[i]);
+}
+
+void mesh_set_nat(struct mesh *m, uint64_t stun_delay_us)
+{
+	struct netaddr server = stun_server();
+
+	m->nat = true;
+	m->stun_delay_us = stun_delay_us;
+	for (size_t i = 0; i < m->host_count; i++) {
+		if (overlay_set_stun_servers(m->hosts[i].overlay, m->now_us, &server, 1) != OK)
+			abort();
+	}
 }
 
 void mesh_destroy(struct mesh *m)
@@ -396,8 +464,10 @@ void mesh_destroy(struct mesh *m)
 		m->flying = f->next;
 		free(f);
 	}
-	for (size_t i = 0; i < m->host_count; i++)
+	for (size_t i = 0; i < m->host_count; i++) {
 		stop(&m->hosts[i]);
+		stamp_table_fini(&m->hosts[i].stamps);
+	}
 }
 
 void mesh_restart(struct mesh_host *h)

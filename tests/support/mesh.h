@@ -4,7 +4,8 @@
  *
  * A test may look at each datagram and frame on its way, and drop it (`filter_*`). Hosts have the
  * names "alice", "bob", "carol", the overlay addresses 10.77.0.1, .2, .3 and one socket each at
- * 192.0.2.1, .2, .3.
+ * 192.0.2.1, .2, .3. With `nat` each of them is behind a NAT of its own, seen as 198.51.100.1, .2, .3
+ * and reached there only; a STUN server at 203.0.113.1 answers after `stun_delay_us`.
  */
 #ifndef ICETUN_TESTS_MESH_H
 #define ICETUN_TESTS_MESH_H
@@ -34,6 +35,7 @@ struct mesh_host {
 	struct netaddr socket, address;
 	bool link_up;
 	uint64_t epoch;
+	struct stamp_table stamps; /* kept over a restart */
 	/* The data plane. */
 	struct mesh_session sessions[8];
 	bool has_path;
@@ -57,6 +59,8 @@ struct mesh {
 	size_t host_count;
 	struct mesh_message *flying; /* sorted by arrival */
 	bool server_down;
+	bool nat;
+	uint64_t stun_delay_us;
 	/* Return: false to drop. NULL: everything passes. */
 	bool (*filter_datagram)(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
 				size_t len);
@@ -65,6 +69,8 @@ struct mesh {
 };
 
 void mesh_create(struct mesh *m, size_t hosts, uint64_t seed);
+/* From now on behind NATs; the hosts are told of the STUN server. */
+void mesh_set_nat(struct mesh *m, uint64_t stun_delay_us);
 void mesh_destroy(struct mesh *m);
 /* Stops and starts the daemon of @h: sessions are forgotten, the identity stays. */
 void mesh_restart(struct mesh_host *h);

@@ -17,6 +17,7 @@ enum err control_encode(const struct control_message *m, uint8_t *out, size_t ca
 		break;
 	case CONTROL_OFFER:
 	case CONTROL_ANSWER:
+	case CONTROL_CANDIDATES:
 		wr_bytes(&w, m->body, m->body_len);
 		break;
 	}
@@ -41,13 +42,14 @@ enum err control_decode(const uint8_t *buf, size_t len, struct control_message *
 		break;
 	case CONTROL_OFFER:
 	case CONTROL_ANSWER:
+	case CONTROL_CANDIDATES:
 		m.body_len = rd_left(&r);
 		m.body = rd_bytes(&r, m.body_len);
 		break;
 	}
 	if (!rd_ok(&r))
 		return DROP_TRUNCATED;
-	if (m.type < CONTROL_PING || m.type > CONTROL_ANSWER)
+	if (m.type < CONTROL_PING || m.type > CONTROL_CANDIDATES)
 		return DROP_UNKNOWN_TYPE;
 	if (!rd_at_end(&r))
 		return DROP_MALFORMED;

@@ -10,6 +10,8 @@
  *	CLOSE  nothing		the sender forgets the session now
  *	OFFER  Noise message 1	in-band renewal of the keys
  *	ANSWER Noise message 2
+ *	CANDIDATES
+ *	       CBOR: [no more will follow, candidate...]	the sender's candidates (trickle)
  *
  * An unknown type is ignored, so that a newer peer may say more.
  */
@@ -28,6 +30,7 @@ enum control_type {
 	CONTROL_CLOSE = 4,
 	CONTROL_OFFER = 5,
 	CONTROL_ANSWER = 6,
+	CONTROL_CANDIDATES = 7,
 };
 
 /* Largest control packet: a Noise message without candidates fits. */
@@ -36,7 +39,7 @@ enum control_type {
 struct control_message {
 	enum control_type type;
 	uint64_t id; /* PING, PONG */
-	const uint8_t *body; /* OFFER, ANSWER: inside the decoded buffer */
+	const uint8_t *body; /* OFFER, ANSWER, CANDIDATES: inside the decoded buffer */
 	size_t body_len;
 };
 

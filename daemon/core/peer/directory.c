@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/cert/identifier.h"
@@ -50,8 +49,6 @@ static void forget(struct overlay *o, struct peer *p, uint64_t now_us)
 	route_table_remove_target(o->routes, p->number);
 	event_push(o, OVERLAY_EVENT_ROUTES, p->number);
 	event_push(o, OVERLAY_EVENT_PEER_FORGOTTEN, p->number);
-	free(p->waiting_offer);
-	p->waiting_offer = NULL;
 	p->in_use = false;
 }
 

@@ -55,8 +55,19 @@ uint64_t exchange_next_stamp(struct overlay *o, uint64_t now_us)
 	return stamp_us;
 }
 
+bool exchange_stamp_is_new(const struct overlay *o, const struct peer *p, uint64_t stamp_us)
+{
+	return stamp_us > stamp_get(&o->stamps, p->name);
+}
+
+void exchange_accept_stamp(struct overlay *o, const struct peer *p, uint64_t stamp_us)
+{
+	stamp_set(&o->stamps, p->name, stamp_us);
+	event_push(o, OVERLAY_EVENT_PEER_STAMP, p->number);
+}
+
 /* Our side of the exchange: description, certificate, ciphers, stamp and index. */
-static enum err make_payload(struct overlay *o, const struct session *s, uint64_t now_us,
+static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_us,
 			     uint8_t *out, size_t cap, size_t *ret_len)
 {
 	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
@@ -66,6 +77,7 @@ static enum err make_payload(struct overlay *o, const struct session *s, uint64_
 	if (!h)
 		return ERR_NO_MEMORY;
 	ice_agent_get_description(s->agent, &h->ice);
+	s->candidates_version = o->candidates_version;
 	h->certificate = o->certificate;
 	h->certificate_len = o->certificate_len;
 	h->receiver_index = s->local_index;
@@ -182,12 +194,12 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 		return e;
 	e = make_message(o, s, n, now_us);
 	if (e == OK)
-		e = session_start(o, s, n, h->receiver_index, h->lanes, now_us);
+		e = session_start(o, p, s, n, h->receiver_index, h->lanes, now_us);
 	if (e == OK)
 		e = ice_agent_set_remote(s->agent, now_us, &h->ice);
 	if (e != OK)
 		return e;
-	p->stamp_us = h->timestamp_us;
+	exchange_accept_stamp(o, p, h->timestamp_us);
 	session_destroy(o, p->next, now_us);
 	p->next = NULL;
 	settle(o, p, s, now_us);
@@ -212,7 +224,7 @@ static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, u
 		e = noise_remote_static(n, remote);
 	if (e == OK && memcmp(remote, p->cert.noise_public, sizeof(remote)) != 0)
 		e = DROP_IDENTITY;
-	if (e == OK && ret->timestamp_us <= p->stamp_us)
+	if (e == OK && !exchange_stamp_is_new(o, p, ret->timestamp_us))
 		e = DROP_STALE;
 	return e;
 }
@@ -244,21 +256,6 @@ enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 	return e;
 }
 
-/* Keeps an offer until our own candidates are known; the newest one stands. */
-static enum err keep_offer(struct peer *p, const struct signal_message *m)
-{
-	uint8_t *copy = malloc(SIGNAL_XID_BYTES + m->body_len);
-
-	if (!copy)
-		return ERR_NO_MEMORY;
-	memcpy(copy, m->xid, SIGNAL_XID_BYTES);
-	memcpy(copy + SIGNAL_XID_BYTES, m->body, m->body_len);
-	free(p->waiting_offer);
-	p->waiting_offer = copy;
-	p->waiting_offer_len = SIGNAL_XID_BYTES + m->body_len;
-	return OK;
-}
-
 static enum err on_offer(struct overlay *o, uint64_t now_us, const struct signal_message *m)
 {
 	struct peer *p = directory_find_name(o, m->from);
@@ -288,8 +285,6 @@ static enum err on_offer(struct overlay *o, uint64_t now_us, const struct signal
 	if (p->last_offer_us && now_us - p->last_offer_us < OFFER_SPACING_US)
 		return DROP_LIMIT;
 	p->last_offer_us = now_us;
-	if (!ice_engine_is_gathered(o->ice))
-		return keep_offer(p, m);
 	return exchange_on_offer(o, p, now_us, m->xid, m->body, m->body_len);
 }
 
@@ -314,7 +309,7 @@ static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signa
 	if (e == OK && (h->cipher_count != 1 || !choose_cipher(h, &s->cipher)))
 		e = DROP_HANDSHAKE;
 	if (e == OK)
-		e = session_start(o, s, s->noise, h->receiver_index, h->lanes, now_us);
+		e = session_start(o, p, s, s->noise, h->receiver_index, h->lanes, now_us);
 	if (e == OK) {
 		noise_destroy(s->noise);
 		s->noise = NULL;
@@ -336,7 +331,7 @@ enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct si
 	case SIGNAL_BODY_ANSWER:
 		return on_answer(o, now_us, m);
 	case SIGNAL_BODY_SEALED:
-		break;
+		return fifo_push(&o->inject, NULL, 0, m->body, m->body_len);
 	}
 	return DROP_UNKNOWN_TYPE;
 }

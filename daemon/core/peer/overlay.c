@@ -8,6 +8,7 @@
 
 #define FRAME_QUEUE_BYTES    (256 * 1024)
 #define DATAGRAM_QUEUE_BYTES (256 * 1024)
+#define INJECT_QUEUE_BYTES   (64 * 1024)
 
 /* --- creation --- */
 
@@ -23,6 +24,15 @@ static enum err add_own_routes(struct overlay *o)
 	}
 	for (size_t i = 0; e == OK && i < o->own.network_count; i++)
 		e = route_table_add(o->routes, &o->own.networks[i], ROUTE_UNRESOLVED);
+	return e;
+}
+
+static enum err copy_stamps(struct overlay *o, const struct stamp_table *from)
+{
+	enum err e = stamp_table_init(&o->stamps, o->params.max_peers);
+
+	for (size_t i = 0; e == OK && from && i < from->count; i++)
+		stamp_set(&o->stamps, from->stamps[i].name, from->stamps[i].stamp_us);
 	return e;
 }
 
@@ -52,6 +62,10 @@ static enum err create_parts(struct overlay *o, const struct overlay_params *par
 		e = fifo_init(&o->frames, FRAME_QUEUE_BYTES);
 	if (e == OK)
 		e = fifo_init(&o->datagrams, DATAGRAM_QUEUE_BYTES);
+	if (e == OK)
+		e = fifo_init(&o->inject, INJECT_QUEUE_BYTES);
+	if (e == OK)
+		e = copy_stamps(o, params->stamps);
 	if (e == OK)
 		e = packet_pool_create(&o->pool, (uint32_t)params->queue_packets, params->mtu);
 	if (e == OK)
@@ -97,6 +111,7 @@ enum err overlay_create(struct overlay **ret, const struct overlay_params *param
 	o->params.noise = NULL;
 	o->params.certificate = NULL;
 	o->params.authority_public = NULL;
+	o->params.stamps = NULL;
 	if (e != OK) {
 		overlay_destroy(o);
 		return e;
@@ -110,10 +125,8 @@ void overlay_destroy(struct overlay *o)
 	if (!o)
 		return;
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		if (!o->peers[n].in_use)
-			continue;
-		peer_drop_sessions(o, &o->peers[n], 0);
-		free(o->peers[n].waiting_offer);
+		if (o->peers[n].in_use)
+			peer_drop_sessions(o, &o->peers[n], 0);
 	}
 	ice_engine_destroy(o->ice);
 	registrar_destroy(o->registrar);
@@ -121,6 +134,8 @@ void overlay_destroy(struct overlay *o)
 	packet_pool_destroy(o->pool);
 	fifo_fini(&o->frames);
 	fifo_fini(&o->datagrams);
+	fifo_fini(&o->inject);
+	stamp_table_fini(&o->stamps);
 	heap_fini(&o->timers);
 	free(o->peers);
 	secret_free(o->noise);
@@ -172,14 +187,6 @@ bool overlay_pop_event(struct overlay *o, struct overlay_event *ret)
 	return true;
 }
 
-static void on_gathered(struct overlay *o, uint64_t now_us)
-{
-	for (uint32_t n = 0; n < o->peer_limit && event_has_room(o); n++) {
-		if (o->peers[n].in_use)
-			peer_on_gathered(o, &o->peers[n], now_us);
-	}
-}
-
 static void drain_ice(struct overlay *o, uint64_t now_us)
 {
 	struct ice_event e;
@@ -187,11 +194,9 @@ static void drain_ice(struct overlay *o, uint64_t now_us)
 	while (event_has_room(o) && ice_engine_pop_event(o->ice, &e)) {
 		switch (e.type) {
 		case ICE_EVENT_GATHERED:
-			event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
-			on_gathered(o, now_us);
-			break;
 		case ICE_EVENT_LOCAL_CANDIDATE:
 		case ICE_EVENT_MAPPING_CHANGED:
+			trickle_on_local(o);
 			event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
 			break;
 		case ICE_EVENT_STATE:
@@ -349,6 +354,11 @@ bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret
 	return fifo_pop(&o->frames, NULL, 0, buf, cap, ret_len);
 }
 
+bool overlay_pop_inject(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len)
+{
+	return fifo_pop(&o->inject, NULL, 0, buf, cap, ret_len);
+}
+
 bool overlay_is_registered(const struct overlay *o)
 {
 	return o->link_up && registrar_state(o->registrar) == REGISTRAR_REGISTERED;
@@ -408,7 +418,8 @@ void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
 
 bool overlay_has_output(const struct overlay *o)
 {
-	return o->event_count > 0 || !fifo_is_empty(&o->frames) || !fifo_is_empty(&o->datagrams);
+	return o->event_count > 0 || !fifo_is_empty(&o->frames) || !fifo_is_empty(&o->datagrams) ||
+	       !fifo_is_empty(&o->inject);
 }
 
 bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *buf, size_t cap)
@@ -424,7 +435,7 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 /* --- the data plane --- */
 
 enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
-			    const uint8_t *text, size_t len)
+			    bool over_path, const uint8_t *text, size_t len)
 {
 	struct peer *p = directory_get(o, peer);
 	struct session *s = p ? session_of_index(p, session) : NULL;
@@ -436,7 +447,8 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 	e = control_decode(text, len, &m);
 	if (e != OK)
 		return drop_count(&o->drops, e);
-	session_on_heard(o, p, s, now_us);
+	if (over_path)
+		session_on_heard(o, p, s, now_us);
 	switch (m.type) {
 	case CONTROL_PING:
 		m.type = CONTROL_PONG;
@@ -458,6 +470,9 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 		break;
 	case CONTROL_ANSWER:
 		e = rekey_on_answer(o, p, now_us, m.body, m.body_len);
+		break;
+	case CONTROL_CANDIDATES:
+		e = trickle_on_message(s, now_us, m.body, m.body_len);
 		break;
 	}
 	peer_update_timer(o, p);

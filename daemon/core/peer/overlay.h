@@ -9,7 +9,7 @@
  *	rendezvous frames ---> overlay_on_signal()        overlay_pop_signal()  ---> rendezvous
  *	STUN datagrams ------> overlay_on_datagram()      overlay_pop_transmit() --> UDP sockets
  *	opened control ------> overlay_on_control()       overlay_pop_event() -----> the shell
- *	packets with no path > overlay_on_packet()        overlay_next_deadline()
+ *	packets with no path > overlay_on_packet()        overlay_pop_inject() ---> data plane
  *
  * Life of a connection, seen from the host that wants it:
  *
@@ -44,6 +44,7 @@
 #include "daemon/core/base/netaddr.h"
 #include "daemon/core/base/random.h"
 #include "daemon/core/cert/cert.h"
+#include "daemon/core/cert/stamp.h"
 #include "daemon/core/crypto/aead.h"
 #include "daemon/core/crypto/dh.h"
 #include "daemon/core/crypto/sign.h"
@@ -72,6 +73,7 @@ struct overlay_params {
 	const uint8_t *authority_public; /* SIGN_PUBLIC_BYTES */
 	uint64_t epoch; /* higher with every start of the daemon */
 	uint64_t last_stamp_us; /* stamp of the newest offer of an earlier life, 0 = none */
+	const struct stamp_table *stamps; /* of other hosts' offers, copied; NULL = none */
 	uint64_t now_us;
 	uint64_t unix_us; /* wall clock at now_us, for validity and stamps */
 };
@@ -134,6 +136,8 @@ enum overlay_event_type {
 	OVERLAY_EVENT_LOCAL_CANDIDATES,
 	/* stamp_us went out in an offer: keep it on disk */
 	OVERLAY_EVENT_STAMP,
+	/* an offer of peer was accepted: keep overlay_stamps() on disk */
+	OVERLAY_EVENT_PEER_STAMP,
 };
 
 struct overlay_event {
@@ -192,6 +196,9 @@ enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *fr
 /* Return: true with the next frame of *ret_len bytes for the rendezvous. @cap is at least
  * SIGNAL_MESSAGE_MAX_BYTES. */
 bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len);
+/* Return: true with the next sealed packet that came through the rendezvous: the data plane opens it
+ * like any other. */
+bool overlay_pop_inject(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len);
 bool overlay_is_registered(const struct overlay *o);
 /* STUN and TURN servers of the last registration. */
 const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret_count);
@@ -217,9 +224,10 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 
 /* --- what the data plane hands over --- */
 
-/* A control packet that @session of @peer opened. Return: OK or why it was ignored (counted). */
+/* A control packet that @session of @peer opened. @over_path: it came from the network, and not through
+ * the rendezvous (overlay_pop_inject()). Return: OK or why it was ignored (counted). */
 enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
-			    const uint8_t *text, size_t len);
+			    bool over_path, const uint8_t *text, size_t len);
 /* A packet from the TUN device that had no path. It is queued and its peer is connected.
  * Return: OK; DROP_NO_ROUTE; DROP_QUEUE_FULL; DROP_LIMIT; DROP_TRUNCATED, DROP_MALFORMED, DROP_TOO_LONG. */
 enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *packet, size_t len);
@@ -249,6 +257,8 @@ MUST_USE enum err overlay_peer(const struct overlay *o, uint32_t peer,
 MUST_USE enum err overlay_session_keys(struct overlay *o, uint32_t peer, uint32_t session,
 				       struct overlay_session_keys *ret);
 const struct route_table *overlay_routes(const struct overlay *o);
+/* Of other hosts' offers: what overlay_params.stamps wants at the next start. */
+const struct stamp_table *overlay_stamps(const struct overlay *o);
 const struct drop_counters *overlay_drops(const struct overlay *o);
 const struct drop_counters *overlay_ice_drops(const struct overlay *o);
 
@@ -257,7 +267,7 @@ const struct drop_counters *overlay_ice_drops(const struct overlay *o);
 uint64_t overlay_next_deadline(const struct overlay *o);
 void overlay_on_deadline(struct overlay *o, uint64_t now_us);
 bool overlay_pop_event(struct overlay *o, struct overlay_event *ret);
-/* Something waits for one of the three pop functions. */
+/* Something waits for one of the pop functions. */
 bool overlay_has_output(const struct overlay *o);
 
 #endif

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/peer/peer.h"
@@ -103,7 +102,7 @@ void peer_fail(struct overlay *o, struct peer *p, uint64_t now_us, enum overlay_
 	peer_update_timer(o, p);
 }
 
-/* The next step that does not have to wait: look up, wait for candidates, or offer. */
+/* Looks up or offers. */
 static void attempt(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	p->tries = 1;
@@ -116,10 +115,6 @@ static void attempt(struct overlay *o, struct peer *p, uint64_t now_us)
 		return;
 	}
 	peer_set_state(o, p, now_us, OVERLAY_PEER_OFFERING, OVERLAY_REASON_NONE);
-	if (!ice_engine_is_gathered(o->ice)) {
-		p->retry_us = DEADLINE_NONE; /* peer_on_gathered() goes on */
-		return;
-	}
 	if (exchange_offer(o, p, now_us) != OK)
 		peer_fail(o, p, now_us, OVERLAY_REASON_NO_PATH);
 }
@@ -208,22 +203,6 @@ void peer_on_error(struct overlay *o, struct peer *p, uint64_t now_us, enum sign
 		p->present = false;
 	if (p->state == OVERLAY_PEER_LOOKUP || p->state == OVERLAY_PEER_OFFERING)
 		peer_fail(o, p, now_us, reason);
-}
-
-void peer_on_gathered(struct overlay *o, struct peer *p, uint64_t now_us)
-{
-	uint8_t *offer = p->waiting_offer;
-	size_t len = p->waiting_offer_len;
-
-	p->waiting_offer = NULL;
-	if (offer)
-		drop_count(&o->drops,
-			   exchange_on_offer(o, p, now_us, offer, offer + SIGNAL_XID_BYTES,
-					     len - SIGNAL_XID_BYTES));
-	free(offer);
-	if (p->state == OVERLAY_PEER_OFFERING && !p->next)
-		attempt(o, p, now_us);
-	peer_update_timer(o, p);
 }
 
 static void on_agent_state(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,

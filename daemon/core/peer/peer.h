@@ -7,6 +7,7 @@
  *	peer.c       the states of one peer; the only place that sets them
  *	exchange.c   the offer and the answer
  *	session.c    keys, the control lane, paths; which of two sessions carries the data
+ *	trickle.c    candidates that come later
  *	rekey.c      renewal of the keys inside the tunnel
  *
  * A peer has at most two sessions: `current` carries its data, `next` is being made. A session is an
@@ -64,6 +65,7 @@ struct session {
 	struct ice_path path;
 	bool heard; /* authenticated data came over it */
 	struct tunnel_rekey rekey;
+	uint32_t candidates_version; /* of our candidates that the peer was told */
 	uint8_t *message; /* our offer or answer, to send it again */
 	size_t message_len;
 };
@@ -92,10 +94,7 @@ struct peer {
 	uint64_t rekey_us; /* when the keys of `current` want attention */
 	uint64_t pause_until_us;
 	uint64_t pause_us;
-	uint64_t stamp_us; /* of the newest offer that was accepted */
 	uint64_t last_offer_us; /* when the last offer was looked at */
-	uint8_t *waiting_offer; /* one that came before gathering was done: xid, then the message */
-	size_t waiting_offer_len;
 };
 
 struct overlay {
@@ -108,6 +107,7 @@ struct overlay {
 	struct cert own;
 	int64_t unix_offset_us; /* wall clock minus monotonic clock */
 	uint64_t last_stamp_us;
+	struct stamp_table stamps; /* of other hosts' offers */
 	bool link_up;
 	struct registrar *registrar;
 	struct ice_engine *ice;
@@ -116,6 +116,8 @@ struct overlay {
 	struct heap timers;
 	struct route_table *routes;
 	struct packet_pool *pool;
+	uint32_t candidates_version; /* counts changes of our candidates */
+	struct fifo inject; /* sealed packets that came through the rendezvous */
 	struct fifo frames; /* for the rendezvous */
 	struct fifo datagrams; /* sealed control packets: struct ice_transmit, then the bytes */
 	struct overlay_event events[EVENT_SLOTS];
@@ -158,7 +160,6 @@ void peer_connect(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_fail(struct overlay *o, struct peer *p, uint64_t now_us, enum overlay_reason reason);
 void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_on_error(struct overlay *o, struct peer *p, uint64_t now_us, enum signal_error error);
-void peer_on_gathered(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e);
 void peer_update_timer(struct overlay *o, struct peer *p);
 /* Forgets all sessions. */
@@ -173,6 +174,9 @@ MUST_USE enum err exchange_make_noise(struct overlay *o, const struct peer *p,
 				      struct noise **ret);
 /* A stamp above all before. */
 uint64_t exchange_next_stamp(struct overlay *o, uint64_t now_us);
+/* Whether @stamp_us of an authentic message of @p is news; and from now on it is not. */
+bool exchange_stamp_is_new(const struct overlay *o, const struct peer *p, uint64_t stamp_us);
+void exchange_accept_stamp(struct overlay *o, const struct peer *p, uint64_t stamp_us);
 /* Makes p->next with an offer and sends it. Return: OK, ERR_*. */
 MUST_USE enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us);
 void exchange_resend(struct overlay *o, const struct peer *p, const struct session *s);
@@ -180,6 +184,13 @@ enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct si
 enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
 			   size_t len);
+
+/* trickle.c */
+/* Tells @s, which has keys, all our candidates. */
+void trickle_send(struct overlay *o, struct peer *p, struct session *s);
+/* Our candidates have changed, or gathering is done. */
+void trickle_on_local(struct overlay *o);
+enum err trickle_on_message(struct session *s, uint64_t now_us, const uint8_t *body, size_t len);
 
 /* rekey.c */
 /* The present keys were used; the data plane's busiest lane has sealed @packets with them. */
@@ -203,8 +214,9 @@ MUST_USE enum err session_create_keys(struct overlay *o, struct peer *p, bool in
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us);
 /* Takes the keys of a finished handshake, for s->cipher, and announces the session. @lanes: that the
  * peer will use. Return: OK, ERR_*. */
-MUST_USE enum err session_start(struct overlay *o, struct session *s, struct noise *n,
-				uint32_t remote_index, uint8_t lanes, uint64_t now_us);
+MUST_USE enum err session_start(struct overlay *o, struct peer *p, struct session *s,
+				struct noise *n, uint32_t remote_index, uint8_t lanes,
+				uint64_t now_us);
 /* New keys go over the path of the old ones, and greet. */
 void session_take_path(struct session *s, const struct session *from);
 struct session *session_of_index(struct peer *p, uint32_t local_index);
@@ -215,6 +227,9 @@ MUST_USE enum err session_send(struct overlay *o, struct session *s, const uint8
 			       size_t len);
 MUST_USE enum err session_send_control(struct overlay *o, struct session *s,
 				       const struct control_message *m);
+/* The same through the rendezvous. Return: OK; ERR_WRONG_STATE without keys; ERR_*. */
+MUST_USE enum err session_forward_control(struct overlay *o, const struct peer *p,
+					  struct session *s, const struct control_message *m);
 /* ICE found or moved the path of @s. */
 void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		     const struct ice_path *path);

@@ -138,15 +138,15 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 		e = noise_remote_static(n, remote);
 	if (e == OK && memcmp(remote, p->cert.noise_public, sizeof(remote)) != 0)
 		e = DROP_IDENTITY;
-	if (e == OK && stamp_us <= p->stamp_us)
+	if (e == OK && !exchange_stamp_is_new(o, p, stamp_us))
 		e = DROP_STALE;
 	if (e == OK)
 		e = write_message(o, s, n, 0);
 	if (e == OK)
-		e = session_start(o, s, n, index, p->current->lanes, now_us);
+		e = session_start(o, p, s, n, index, p->current->lanes, now_us);
 	if (e != OK)
 		return e;
-	p->stamp_us = stamp_us;
+	exchange_accept_stamp(o, p, stamp_us);
 	session_destroy(o, p->next, now_us);
 	p->next = s;
 	p->retry_us = DEADLINE_NONE;
@@ -199,7 +199,7 @@ enum err rekey_on_answer(struct overlay *o, struct peer *p, uint64_t now_us, con
 	e = read_message(s->noise, body + SIGNAL_XID_BYTES, len - SIGNAL_XID_BYTES, &index,
 			 &stamp_us);
 	if (e == OK)
-		e = session_start(o, s, s->noise, index, p->current->lanes, now_us);
+		e = session_start(o, p, s, s->noise, index, p->current->lanes, now_us);
 	if (e != OK)
 		return e;
 	noise_destroy(s->noise);

@@ -91,7 +91,7 @@ void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
 	free(s);
 }
 
-enum err session_start(struct overlay *o, struct session *s, struct noise *n,
+enum err session_start(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
 		       uint32_t remote_index, uint8_t lanes, uint64_t now_us)
 {
 	struct session_secret *secret = secret_alloc(sizeof(*secret));
@@ -113,6 +113,8 @@ enum err session_start(struct overlay *o, struct session *s, struct noise *n,
 	s->lanes = lanes;
 	tunnel_rekey_init(&s->rekey, now_us, s->initiator);
 	event_push(o, OVERLAY_EVENT_SESSION_ADD, s->peer)->session = s->local_index;
+	if (s->agent && s->candidates_version != o->candidates_version)
+		trickle_send(o, p, s);
 	return OK;
 err:
 	secret_free(secret);
@@ -144,6 +146,27 @@ enum err session_send_control(struct overlay *o, struct session *s, const struct
 		e = session_send(o, s, plain, len);
 	secret_wipe(plain, sizeof(plain));
 	return e;
+}
+
+enum err session_forward_control(struct overlay *o, const struct peer *p, struct session *s,
+				 const struct control_message *m)
+{
+	struct signal_message forward = {
+		.type = SIGNAL_FORWARD, .kind = SIGNAL_BODY_SEALED, .body = o->plain};
+	uint8_t plain[CONTROL_MAX_BYTES];
+	size_t len;
+	enum err e = control_encode(m, plain, sizeof(plain), &len);
+
+	if (e == OK && !s->tx)
+		e = ERR_WRONG_STATE;
+	if (e == OK)
+		e = tunnel_seal(s->tx, plain, len, o->plain, sizeof(o->plain), &forward.body_len);
+	if (e != OK)
+		return e;
+	random_bytes(&o->random, forward.xid, sizeof(forward.xid));
+	memcpy(forward.to, p->name, sizeof(p->name));
+	frame_send(o, &forward);
+	return OK;
 }
 
 /* Tells the data plane, and sends what waited. */

@@ -68,6 +68,11 @@ const struct route_table *overlay_routes(const struct overlay *o)
 	return o->routes;
 }
 
+const struct stamp_table *overlay_stamps(const struct overlay *o)
+{
+	return &o->stamps;
+}
+
 const struct drop_counters *overlay_drops(const struct overlay *o)
 {
 	return &o->drops;

@@ -18,6 +18,7 @@ static void round_trip(void **state)
 		{.type = CONTROL_CLOSE},
 		{.type = CONTROL_OFFER, .body = body, .body_len = sizeof(body)},
 		{.type = CONTROL_ANSWER, .body = body, .body_len = sizeof(body)},
+		{.type = CONTROL_CANDIDATES, .body = body, .body_len = sizeof(body)},
 	};
 
 	(void)state;

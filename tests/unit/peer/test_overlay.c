@@ -299,6 +299,13 @@ static void replayed_offer_is_ignored(void **state)
 	(void)mesh_run(&mesh, 5 * US_PER_S, NULL);
 	assert_int_equal(mesh_count(bob, OVERLAY_EVENT_SESSION_ADD), 0);
 	assert_true(both_connected(&mesh));
+	/* Neither does a host that has just started believe it. */
+	mesh_restart(bob);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	bob->log_count = 0;
+	assert_int_equal(overlay_on_signal(bob->overlay, mesh.now_us, recorded, recorded_len),
+			 DROP_STALE);
+	assert_int_equal(mesh_count(bob, OVERLAY_EVENT_SESSION_ADD), 0);
 }
 
 /* The server says that an offer of alice came from carol. */
@@ -330,6 +337,21 @@ static void server_cannot_change_names(void **state)
 	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "bob", &peer), OK);
 	(void)mesh_run(&mesh, 5 * US_PER_S, NULL);
 	assert_int_equal(mesh_count(bob, OVERLAY_EVENT_SESSION_ADD), 0);
+}
+
+/* The STUN server answers when offer and answer are long gone: what it says follows. */
+static void late_candidates_trickle(void **state)
+{
+	(void)state;
+	mesh_set_nat(&mesh, 700 * US_PER_MS);
+	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
+	mesh_send_packet(alice, bob, 100);
+	(void)mesh_run(&mesh, 500 * US_PER_MS, NULL);
+	assert_int_equal(mesh_state(alice, "bob"), OVERLAY_PEER_CHECKING);
+	assert_int_equal(mesh_state(bob, "alice"), OVERLAY_PEER_CHECKING);
+	assert_true(mesh_run(&mesh, 2 * US_PER_S, bob_has_packet));
+	assert_true(both_connected(&mesh));
+	assert_int_equal(mesh_count(bob, OVERLAY_EVENT_SESSION_ADD), 1);
 }
 
 static bool drop_everything;
@@ -378,6 +400,7 @@ int main(void)
 		TEST(ping_comes_back),
 		TEST(replayed_offer_is_ignored),
 		TEST(server_cannot_change_names),
+		TEST(late_candidates_trickle),
 		TEST(lost_path_recovers),
 	};
 
