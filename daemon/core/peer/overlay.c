@@ -434,6 +434,20 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 
 /* --- the data plane --- */
 
+/* The peer's check may succeed before ours does; then the answer waits for the path like a packet. */
+static enum err answer_ping(struct overlay *o, struct peer *p, struct session *s, uint64_t id)
+{
+	const struct control_message pong = {.type = CONTROL_PONG, .id = id};
+	uint8_t plain[CONTROL_MAX_BYTES];
+	size_t len;
+	enum err e = session_send_control(o, s->has_path || !p->current ? s : p->current, &pong);
+
+	if (e != ERR_WRONG_STATE)
+		return e;
+	e = control_encode(&pong, plain, sizeof(plain), &len);
+	return e == OK ? packet_push(o->pool, &p->queue, plain, len) : e;
+}
+
 enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
 			    bool over_path, const uint8_t *text, size_t len)
 {
@@ -451,8 +465,7 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 		session_on_heard(o, p, s, now_us);
 	switch (m.type) {
 	case CONTROL_PING:
-		m.type = CONTROL_PONG;
-		e = session_send_control(o, s->has_path || !p->current ? s : p->current, &m);
+		e = answer_ping(o, p, s, m.id);
 		break;
 	case CONTROL_PONG:
 		event_push(o, OVERLAY_EVENT_PONG, peer)->ping_id = m.id;
