@@ -117,9 +117,9 @@ files() {
 		"$LAB_DIR/alice/icetund.conf"
 	chmod 0700 "$LAB_DIR/alice/state"
 	overlay_start_host alice
-	bad_start 8 'control.sock' "a second icetund on the same socket" alice \
+	bad_start 63 'control.sock' "a second icetund on the same socket" alice \
 		"$LAB_DIR/alice/icetund.conf"
-	check "the first one still answers" alice status >/dev/null
+	check "the first one still answers" check_is alice "s['name'] == 'alice'"
 }
 
 peers() {
@@ -127,7 +127,7 @@ peers() {
 	check_exit 30 'no such host' "a peer that nobody knows" alice ping carol
 	check_exit 31 'not online' "a peer that is not online" alice ping bob
 	check_exit 0 '' "bob comes up" bob up
-	check_exit 0 'alice' "bob reaches alice" bob ping -c 3 alice
+	check_exit 0 ' 0 % lost' "bob reaches alice with the very first request" bob ping -c 3 alice
 }
 
 garbage() { lab_exec "$1" python3 "$here/tools/garbage.py" "${@:2}"; }
@@ -155,8 +155,8 @@ all_stand_garbage() {
 	for program in server alice bob; do
 		check "$program still runs" lab_is_running $program
 	done
-	check "alice still answers" alice status
-	check "bob still reaches alice" bob ping -c 1 alice
+	check_exit 0 alice "alice still answers" alice status
+	check_exit 0 'reply from alice' "bob still reaches alice" bob ping -c 1 alice
 	lab_wait 60 "alice is registered" check_is alice "s['rendezvous']['state'] == 'ready'"
 	echo "    what alice dropped: $(check_field alice "s['drops']")"
 }
@@ -184,5 +184,9 @@ files
 peers
 all_stand_garbage
 ends_well
+check_expect '^warning join\.failed problem=(Token|Name|Server)'
+check_expect '^error up\.failed problem=(RouteOverlap|InterfaceExists|NoTun)'
+check_expect '^warning rendezvous\.(lost state=offline|down reason=(closed|unreachable))' # wrong_server
+check_expect '^warning control\.disconnected reason=(malformed|message_too_long)' # all_stand_garbage
 check_logs
 echo "passed"

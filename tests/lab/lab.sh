@@ -59,6 +59,8 @@ lab_is_quiet() { [ -z "$(lab_pids)" ]; }
 
 lab_namespace() {
 	ip netns add "$LAB_NAME-$1"
+	# Addresses are there at once, without a second of duplicate address detection.
+	lab_sysctl "$1" ipv6/conf/default/accept_dad 0 2>/dev/null || true
 	ip -n "$LAB_NAME-$1" link set lo up
 }
 
