@@ -264,6 +264,8 @@ static void on_data(uv_poll_t *poll, int status, int events)
 		case DATA_INPUT_UNROUTED:
 			(void)overlay_on_packet(r->overlay, in.now_us, r->buf, in.len);
 			break;
+		case DATA_INPUT_RELAYED: /* no server was added */
+			break;
 		case DATA_INPUT_SEND_ERROR:
 			overlay_on_send_error(r->overlay, in.now_us, in.socket, &in.remote);
 			break;

@@ -72,6 +72,13 @@ enum err data_plane_create(struct data_plane **ret, const struct data_params *pa
 	return OK;
 }
 
+static void socket_destroy(struct data_socket *s)
+{
+	for (size_t i = 0; s && i < DATA_MAX_SERVERS; i++)
+		free(atomic_load(&s->servers[i]));
+	free(s);
+}
+
 /* With the workers gone, everything may be unpublished and freed. */
 static void free_published(struct data_plane *d)
 {
@@ -80,7 +87,7 @@ static void free_published(struct data_plane *d)
 			data_plane_remove_peer(d, peer);
 	}
 	for (size_t i = 0; i < DATA_MAX_SOCKETS; i++)
-		free(atomic_load(&d->sockets[i]));
+		socket_destroy(atomic_load(&d->sockets[i]));
 	qsbr_fini(&d->qsbr);
 }
 
@@ -122,7 +129,7 @@ static uint32_t socket_slot(const struct data_plane *d, uint16_t socket)
 
 static void socket_free(struct qsbr_item *item)
 {
-	free(container_of(item, struct data_socket, retired));
+	socket_destroy(container_of(item, struct data_socket, retired));
 }
 
 enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd)
@@ -139,7 +146,7 @@ enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd)
 		slot++;
 	if (slot == DATA_MAX_SOCKETS)
 		return ERR_LIMIT;
-	s = malloc(sizeof(*s));
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return ERR_NO_MEMORY;
 	s->number = socket;
@@ -171,6 +178,67 @@ void data_plane_remove_socket(struct data_plane *d, uint16_t socket)
 	atomic_store(&d->sockets[slot], NULL);
 	qsbr_retire(&d->qsbr, &s->retired, socket_free);
 	qsbr_synchronize(&d->qsbr);
+}
+
+/* --- servers --------------------------------------------------------------------------------- */
+
+static void server_free(struct qsbr_item *item)
+{
+	free(container_of(item, struct data_server, retired));
+}
+
+/* Return: the place of @server in @s, of the first empty one with NULL, or DATA_MAX_SERVERS. */
+static size_t server_place(const struct data_socket *s, const struct netaddr *server)
+{
+	for (size_t i = 0; i < DATA_MAX_SERVERS; i++) {
+		const struct data_server *here = atomic_load(&s->servers[i]);
+
+		if (here && server ? netaddr_equal(&here->addr, server) : !here && !server)
+			return i;
+	}
+	return DATA_MAX_SERVERS;
+}
+
+enum err data_plane_add_server(struct data_plane *d, uint16_t socket, const struct netaddr *server)
+{
+	uint32_t slot = socket_slot(d, socket);
+	struct data_server *added;
+	struct data_socket *s;
+	size_t place;
+
+	if (slot == DATA_MAX_SOCKETS)
+		return ERR_NOT_FOUND;
+	if (server->family == NETADDR_NONE || server->port == 0)
+		return ERR_INVALID;
+	s = atomic_load(&d->sockets[slot]);
+	if (server_place(s, server) < DATA_MAX_SERVERS)
+		return ERR_EXISTS;
+	place = server_place(s, NULL);
+	if (place == DATA_MAX_SERVERS)
+		return ERR_LIMIT;
+	added = malloc(sizeof(*added));
+	if (!added)
+		return ERR_NO_MEMORY;
+	added->addr = *server;
+	atomic_store(&s->servers[place], added);
+	return OK;
+}
+
+void data_plane_remove_server(struct data_plane *d, uint16_t socket, const struct netaddr *server)
+{
+	uint32_t slot = socket_slot(d, socket);
+	struct data_server *removed;
+	struct data_socket *s;
+	size_t place;
+
+	if (slot == DATA_MAX_SOCKETS)
+		return;
+	s = atomic_load(&d->sockets[slot]);
+	place = server_place(s, server);
+	if (place == DATA_MAX_SERVERS)
+		return;
+	removed = atomic_exchange(&s->servers[place], NULL);
+	qsbr_retire(&d->qsbr, &removed->retired, server_free);
 }
 
 /* --- sessions -------------------------------------------------------------------------------- */
@@ -512,6 +580,7 @@ void data_plane_counters(const struct data_plane *d, struct data_counters *ret)
 		ret->rx_tun += counter_get(&c->rx_tun);
 		ret->rx_control += counter_get(&c->rx_control);
 		ret->rx_stun += counter_get(&c->rx_stun);
+		ret->rx_relayed += counter_get(&c->rx_relayed);
 		ret->rx_empty += counter_get(&c->rx_empty);
 		for (size_t e = 0; e < ERR_COUNT; e++) {
 			ret->tx_drops.count[e] += counter_get(&c->tx_drops[e]);

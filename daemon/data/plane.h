@@ -17,14 +17,16 @@
  * has no lock and no allocation, and a path may change under full load: the session goes on with
  * the next counter, packets under way stay valid because they are found by index, not by address.
  *
- * A datagram's first byte decides: 0-3 STUN, 192-255 ours, anything else is dropped. Packets are
- * opened by receiver index; the inner source must lie in the session's `allowed`. Each direction
- * takes at most a budget per turn, so neither starves the other, and each packet leaves at once.
+ * A datagram's first byte decides: 0-3 STUN, 64-79 TURN's ChannelData, 192-255 ours, anything else
+ * is dropped. ChannelData counts only from a server that was added to the socket it came to; what is
+ * in it is either ours, and opened where it stands, or the control thread's. Packets are opened by
+ * receiver index; the inner source must lie in the session's `allowed`. Each direction takes at most
+ * a budget per turn, so neither starves the other, and each packet leaves at once.
  *
  * Everything that needs thought goes to the control thread through bounded rings, one for each kind
  * of sender, so that a flood of one kind cannot push out another: inputs that are authenticated or
- * our own, STUN from anyone, packets that wait for a path. data_plane_pop() takes them in this
- * order.
+ * our own, STUN from anyone or through a relay, packets that wait for a path. data_plane_pop() takes
+ * them in this order.
  *
  * A tunnel packet that came another way, inside a TURN indication, over a stream, or through the
  * rendezvous, goes from the control thread to the worker by data_plane_inject(): windows and
@@ -51,6 +53,7 @@
 #define DATA_MAX_WORKERS      1
 #define DATA_FIRST_LANE	      1 /* worker w seals with this lane + w; below is control's */
 #define DATA_MAX_SOCKETS      256
+#define DATA_MAX_SERVERS      16 /* of one socket */
 #define DATA_MAX_ALLOWED      16
 #define DATA_MAX_PACKET_BYTES 65535
 
@@ -80,6 +83,16 @@ MUST_USE enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, i
 /* Also clears every path over this socket. When it returns, no worker uses the descriptor.
  * An unknown @socket is fine. */
 void data_plane_remove_socket(struct data_plane *d, uint16_t socket);
+
+/* From now on ChannelData (RFC 8656 s. 12.4) that comes to @socket from exactly this address is
+ * taken: a packet of ours in it is opened, and says in struct data_input that it came from @server;
+ * anything else comes up as DATA_INPUT_RELAYED. Paths may use a channel of a server with or without
+ * this. Return: OK; ERR_NOT_FOUND for an unknown socket; ERR_INVALID for no address or no port;
+ * ERR_EXISTS; ERR_LIMIT; ERR_NO_MEMORY. */
+MUST_USE enum err data_plane_add_server(struct data_plane *d, uint16_t socket,
+					const struct netaddr *server);
+/* An unknown socket or server is fine; data_plane_remove_socket() removes its servers, too. */
+void data_plane_remove_server(struct data_plane *d, uint16_t socket, const struct netaddr *server);
 
 /* --- sessions, paths, routes ----------------------------------------------------------------- */
 
@@ -137,6 +150,9 @@ enum data_input_kind {
 	DATA_INPUT_TUN_LOST,
 	/* A datagram that is framed as STUN; nothing in it is checked. */
 	DATA_INPUT_STUN,
+	/* ChannelData from a server, with header and any padding, whose length is right and which
+	 * holds no packet of ours: STUN through the relay, or nothing. */
+	DATA_INPUT_RELAYED,
 	/* An IP packet from the TUN, for a peer without a path or an address that is
 	 * ROUTE_UNRESOLVED. */
 	DATA_INPUT_UNROUTED,
@@ -148,13 +164,13 @@ struct data_input {
 	enum err error;	      /* as net_error() has it [SEND_ERROR], ERR_IO [TUN_LOST] */
 	uint32_t peer;	      /* [CONTROL, SEND_ERROR, UNROUTED: or DATA_NO_PEER] */
 	uint32_t local_index; /* [CONTROL, SEND_ERROR] */
-	/* Where it came in [CONTROL: or DATA_NO_SOCKET; STUN] or went out [SEND_ERROR]. */
+	/* Where it came in [CONTROL: or DATA_NO_SOCKET; STUN, RELAYED] or went out [SEND_ERROR]. */
 	uint16_t socket;
-	/* The datagram's source [CONTROL, STUN] or destination [SEND_ERROR]; the inner packet's
-	 * destination with port 0 [UNROUTED]. */
+	/* The datagram's source [CONTROL, STUN, RELAYED] or destination [SEND_ERROR]; the inner
+	 * packet's destination with port 0 [UNROUTED]. */
 	struct netaddr remote;
 	uint64_t now_us; /* CLOCK_MONOTONIC when the worker had it */
-	size_t len;	 /* bytes that came along [CONTROL, STUN, UNROUTED] */
+	size_t len;	 /* bytes that came along [CONTROL, STUN, RELAYED, UNROUTED] */
 };
 
 /* Readable while data_plane_pop() has something. Poll it only; pop reads it. */
@@ -196,7 +212,8 @@ bool data_plane_session_stats(const struct data_plane *d, uint32_t local_index,
 /*
  * Where every packet went. Once no packet is under way:
  *	tun_in = tx_sent + tx_unrouted + sum of tx_drops
- *	udp_in + rx_injected = rx_tun + rx_control + rx_stun + rx_empty + sum of rx_drops
+ *	udp_in + rx_injected = rx_tun + rx_control + rx_stun + rx_relayed + rx_empty
+ *		+ sum of rx_drops
  * What is in a ring but not popped yet counts as handed over; what did not fit is DROP_QUEUE_FULL.
  */
 struct data_counters {
@@ -209,6 +226,7 @@ struct data_counters {
 	uint64_t rx_tun;      /* of both: written to the TUN */
 	uint64_t rx_control;  /* of both: handed to control */
 	uint64_t rx_stun;     /* of these: handed to control */
+	uint64_t rx_relayed;  /* of these: handed to control */
 	uint64_t rx_empty;    /* of both: authentic and empty (a keepalive) */
 	struct drop_counters rx_drops;
 	uint64_t tun_from_control; /* packets that data_plane_write_tun() has written */

@@ -83,9 +83,16 @@ struct peer {
 	struct data_stats past;	  /* control's own: what the freed ones did */
 };
 
+/* A TURN server whose ChannelData is taken. */
+struct data_server {
+	struct netaddr addr;
+	struct qsbr_item retired;
+};
+
 struct data_socket {
 	uint16_t number;
 	int fd;
+	struct data_server *_Atomic servers[DATA_MAX_SERVERS]; /* freed with the socket */
 	struct qsbr_item retired;
 };
 
@@ -99,7 +106,7 @@ enum ring_kind {
 
 struct worker_counters {
 	counter tun_in, tx_sent, tx_unrouted;
-	counter udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_empty;
+	counter udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_relayed, rx_empty;
 	counter tx_drops[ERR_COUNT];
 	counter rx_drops[ERR_COUNT];
 };

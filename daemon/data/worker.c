@@ -25,7 +25,10 @@
 #define TAG_TUN	     (UINT32_MAX - 1)
 #define TAG_INJECTED (UINT32_MAX - 2)
 
-#define CHANNEL_HEADER_BYTES 4 /* RFC 8656 s. 12.4 */
+/* TURN's ChannelData: a number from 0x4000 to 0x4fff, a length (RFC 8656 s. 12, 12.4). */
+#define CHANNEL_HEADER_BYTES 4
+#define CHANNEL_TYPE_MIN     64
+#define CHANNEL_TYPE_MAX     79
 /* A packet from the TUN is read to where it will be sealed: behind both headers. */
 #define WORKER_INNER_OFFSET (CHANNEL_HEADER_BYTES + TUNNEL_HEADER_BYTES)
 #define WORKER_BUFFER_BYTES (WORKER_INNER_OFFSET + DATA_MAX_PACKET_BYTES + TUNNEL_TAG_BYTES)
@@ -170,16 +173,55 @@ static void rx_packet(struct worker *w, uint16_t socket, const struct netaddr *f
 	rx_inner(w, s, socket, from, plain, plain_len);
 }
 
-static void rx_datagram(struct worker *w, uint16_t socket, const struct netaddr *from, uint8_t *buf,
-			size_t len)
+static bool is_server(const struct data_socket *s, const struct netaddr *from)
+{
+	for (size_t i = 0; i < DATA_MAX_SERVERS; i++) {
+		const struct data_server *server = atomic_load(&s->servers[i]);
+
+		if (server && netaddr_equal(&server->addr, from))
+			return true;
+	}
+	return false;
+}
+
+/* RFC 8656 s. 12.4, 12.6. Over UDP padding may follow, so only a length that is too long is wrong. */
+static void rx_channel(struct worker *w, const struct data_socket *s, const struct netaddr *from,
+		       uint8_t *buf, size_t len)
+{
+	struct data_input input = {
+		.kind = DATA_INPUT_RELAYED, .socket = s->number, .remote = *from};
+	uint8_t *inner = buf + CHANNEL_HEADER_BYTES;
+	size_t inner_len;
+
+	if (!is_server(s, from)) {
+		rx_drop(w, DROP_UNKNOWN_TYPE);
+		return;
+	}
+	if (len < CHANNEL_HEADER_BYTES) {
+		rx_drop(w, DROP_TRUNCATED);
+		return;
+	}
+	inner_len = (size_t)buf[2] << 8 | buf[3];
+	if (inner_len > len - CHANNEL_HEADER_BYTES)
+		rx_drop(w, DROP_TRUNCATED);
+	else if (inner_len && inner[0] >= TUNNEL_TYPE_MIN)
+		rx_packet(w, s->number, from, inner, inner_len);
+	else if (!hand_over(w, RING_STUN, &input, buf, len, &w->counters.rx_relayed))
+		rx_drop(w, DROP_QUEUE_FULL);
+}
+
+static void rx_datagram(struct worker *w, const struct data_socket *s, const struct netaddr *from,
+			uint8_t *buf, size_t len)
 {
 	counter_add(&w->counters.udp_in, 1);
 	if (len == 0)
 		rx_drop(w, DROP_TRUNCATED);
 	else if (buf[0] >= TUNNEL_TYPE_MIN)
-		rx_packet(w, socket, from, buf, len);
+		rx_packet(w, s->number, from, buf, len);
 	else if (buf[0] <= 3)
-		rx_stun(w, socket, from, buf, len);
+		rx_stun(w, s->number, from, buf, len);
+	else if (buf[0] >= CHANNEL_TYPE_MIN && buf[0] <= CHANNEL_TYPE_MAX)
+		rx_channel(w, s, from, buf, len);
 	else
 		rx_drop(w, DROP_UNKNOWN_TYPE);
 }
@@ -204,7 +246,7 @@ static void rx_turn(struct worker *w, uint32_t slot)
 			continue;
 		if (!net_sockaddr_to(&sa, sa_len, &from))
 			from = (struct netaddr){.family = NETADDR_NONE};
-		rx_datagram(w, s->number, &from, w->buffer, (size_t)len);
+		rx_datagram(w, s, &from, w->buffer, (size_t)len);
 	}
 }
 

@@ -353,8 +353,9 @@ static inline void host_check_balance(struct host *h)
 
 	data_plane_counters(h->plane, &c);
 	assert_int_equal(c.tun_in, c.tx_sent + c.tx_unrouted + drops_sum(&c.tx_drops));
-	assert_int_equal(c.udp_in + c.rx_injected,
-			 c.rx_tun + c.rx_control + c.rx_stun + c.rx_empty + drops_sum(&c.rx_drops));
+	assert_int_equal(c.udp_in + c.rx_injected, c.rx_tun + c.rx_control + c.rx_stun +
+							   c.rx_relayed + c.rx_empty +
+							   drops_sum(&c.rx_drops));
 }
 
 static inline uint64_t host_drops(struct host *h, enum err e)

@@ -358,23 +358,6 @@ static void test_send_error_comes_once_a_path(void **state)
 	}
 }
 
-static void test_channel_data(void **state)
-{
-	struct data_path path = {.socket = SOCKET, .remote = tap_addr, .channel = 0x4abc};
-	uint8_t packet[2048];
-	size_t len;
-
-	(void)state;
-	host_link(&a, &b, 1000, CIPHER);
-	assert_int_equal(data_plane_set_path(a.plane, 2, 1001, &path), OK);
-	host_say(&a, &a.overlay, &b.overlay, 1001, 9);
-	len = udp_receive(tap, packet, sizeof(packet));
-	assert_int_equal(len, 4 + 1001 + TUNNEL_OVERHEAD_BYTES);
-	assert_memory_equal(packet, "\x4a\xbc\x04\x09\xc1", 5);
-	udp_send(tap, &b.addr, packet + 4, len - 4);
-	assert_int_equal(host_hear(&b, 1001), 9);
-}
-
 static void test_full_rings_are_counted(void **state)
 {
 	uint8_t stun[64], buf[65536];
@@ -665,7 +648,6 @@ int main(void)
 		TEST(test_removed_session_is_unknown),
 		TEST(test_removed_socket),
 		TEST(test_send_error_comes_once_a_path),
-		TEST(test_channel_data),
 		TEST(test_full_rings_are_counted),
 		TEST(test_write_tun),
 		TEST(test_inject),

@@ -178,6 +178,12 @@ static void test_everything_changes_under_traffic(void **state)
 			swallow(&b);
 			data_plane_remove_socket(b.plane, 9);
 		}
+		/* The worker takes ChannelData of B for a known server's or not. */
+		udp_send(b.udp, &a.addr, "\x40\x01\0\0", 4);
+		assert_int_equal(data_plane_add_server(a.plane, SOCKET, &b.addr), OK);
+		udp_send(b.udp, &a.addr, "\x40\x01\0\0", 4);
+		swallow(&a);
+		data_plane_remove_server(a.plane, SOCKET, &b.addr);
 		if (i % 3 == 0)
 			data_plane_remove_session(a.plane, base + 1);
 		if (i % 7 == 0)
@@ -250,16 +256,17 @@ static size_t random_datagram(const struct random_source *r, uint8_t *buf, size_
 		{TUNNEL_TYPE_DATA, 0, 0, 0, 0, 0, 0x03, 0xeb},
 		{0x00, 0x01, 0x00, 0x08, 0x21, 0x12, 0xa4, 0x42},
 		{0x40, 0x00, 0x00, 0x40},
+		{0x4f, 0xff, 0x00, 0x20, TUNNEL_TYPE_DATA},
 	};
-	uint32_t kind = random_below(r, 8);
+	uint32_t kind = random_below(r, 9);
 	size_t len = random_below(r, 8) ? random_below(r, 120) : random_below(r, (uint32_t)cap);
 
 	random_bytes(r, buf, len);
-	if (kind < 4 && len >= 8)
+	if (kind < 5 && len >= 8)
 		memcpy(buf, starts[kind], 8);
 	if (kind < 2 && len >= 9)
 		buf[8] = (uint8_t)random_below(r, 3);
-	if (kind == 4) {
+	if (kind == 5) {
 		len = genuine_len;
 		memcpy(buf, genuine, len);
 		buf[random_below(r, (uint32_t)len)] ^= (uint8_t)(1 + random_below(r, 255));
@@ -281,6 +288,7 @@ static void test_random_datagrams(void **state)
 	random_seeded_init(&seeded, 42);
 	host_link(&a, &b, 1000, CIPHER);
 	host_set_path(&a, 2, 1001, &tap_addr);
+	assert_int_equal(data_plane_add_server(b.plane, SOCKET, &tap_addr), OK);
 	host_say(&a, &a.overlay, &b.overlay, 100, 1);
 	genuine_len = udp_receive(tap, genuine, sizeof(genuine));
 	for (int i = 0; i < 100000; i++) {
@@ -296,6 +304,7 @@ static void test_random_datagrams(void **state)
 	data_plane_counters(b.plane, &c);
 	assert_true(c.udp_in >= 100000 + 100000 / RANDOM_BURST + 1);
 	assert_int_equal(c.rx_tun, 0);
+	assert_true(c.rx_relayed > 1000);
 	assert_true(c.rx_drops.count[DROP_DECRYPT] > 1000);
 	udp_send(tap, &b.addr, genuine, genuine_len);
 	assert_int_equal(host_hear(&b, 100), 1);
