@@ -164,6 +164,12 @@ void ice_check_ask_consent(struct ice_generation *g, uint64_t now_us);
 void ice_check_keep_alive(struct ice_generation *g, struct ice_pair *p, uint64_t now_us);
 /* Makes the pair's check, if any, an old one whose answer still counts, and queues a new one. */
 void ice_check_trigger(struct ice_generation *g, size_t index);
+/* The peer's check has shown that the pair works in its direction: ours is done again without
+ * waiting for its retransmission (RFC 8445 s. 7.3.1.4). At once the first time; after that the
+ * oldest check would be forgotten, which it is only when its answer is overdue, by RTO, 2 RTO, 4
+ * RTO and so on. Without that limit two ends with several checks under way, each of which renews
+ * one of the other end's, forget every answer before it arrives and check for ever. */
+void ice_check_renew(struct ice_generation *g, size_t index, uint64_t now_us);
 /* Ends whatever waits for an answer on the pair. */
 void ice_check_stop(struct ice_generation *g, struct ice_pair *p);
 /* Serves retransmissions and timeouts. */

@@ -7,6 +7,8 @@
 
 /* No request waits for its answer longer than consent lives. */
 #define CONSENT_RM (ICE_CONSENT_EXPIRY_US / STUN_RTO_US)
+/* The last interval of RFC 8489 s. 6.2.1 with RTO 500 ms and Rc 7 is 32 s. */
+#define RENEWALS_MAX 6
 
 static void send_request(struct ice_generation *g, struct ice_pair *p, const struct ice_request *r)
 {
@@ -101,6 +103,20 @@ void ice_check_trigger(struct ice_generation *g, size_t index)
 	}
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_WAITING);
 	ice_checklist_trigger(&g->list, index);
+}
+
+void ice_check_renew(struct ice_generation *g, size_t index, uint64_t now_us)
+{
+	struct ice_pair *p = &g->list.pairs[index];
+
+	if (stun_transaction_is_active(&p->check.txn) &&
+	    stun_transaction_is_active(&p->cancelled.txn)) {
+		if (now_us < p->cancelled.txn.started_us + (STUN_RTO_US << p->renewals))
+			return;
+		if (p->renewals < RENEWALS_MAX)
+			p->renewals++;
+	}
+	ice_check_trigger(g, index);
 }
 
 void ice_check_stop(struct ice_generation *g, struct ice_pair *p)
@@ -243,6 +259,7 @@ static void on_check_success(struct ice_generation *g, struct ice_pair *p, struc
 	ice_request_stop(t, &p->cancelled);
 	if (r == &p->check || !p->check.nominate)
 		ice_request_stop(t, &p->check);
+	p->renewals = 0;
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_SUCCEEDED);
 	ice_checklist_thaw_foundation(&g->list, p->foundation);
 	set_valid(g, p, mapped, now_us);

@@ -60,6 +60,7 @@ struct ice_pair {
 	uint64_t rtt_us;   /* 0 = not known */
 	/* The check, and the one before it whose answer still counts (s. 7.3.1.4). */
 	struct ice_request check, cancelled;
+	uint8_t renewals; /* how often a check before those two was forgotten, without a success */
 };
 
 struct ice_checklist {

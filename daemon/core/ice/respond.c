@@ -152,7 +152,7 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 	if (g->phase == ICE_PHASE_CONCLUDED && now_us < g->concluded_us + ICE_CONCLUDE_US &&
 	    !ice_agent_path_is_suspect(g, now_us) && p->priority <= g->list.pairs[g->path].priority)
 		return;
-	ice_check_trigger(g, index);
+	ice_check_renew(g, index, now_us);
 }
 
 void ice_respond_to_early(struct ice_generation *g, uint64_t now_us)

@@ -334,6 +334,51 @@ static void an_inbound_check_renews_ours(void **state)
 	assert_int_equal(answer_well(&second), DROP_NO_TRANSACTION);
 }
 
+static void a_storm_of_checks_does_not_make_us_forget_answers(void **state)
+{
+	struct wire_forge theirs = {.user = w.host[0].agent->current->ufrag,
+				    .peer_user = "theirs",
+				    .pwd = w.host[0].agent->current->pwd,
+				    .priority = 1,
+				    .controlled = true};
+	struct stun_message m, checks[8];
+	struct wire_datagram d;
+	struct ice_transmit t;
+	uint64_t start_us = w.now_us, times_us[8];
+	size_t count = 0;
+
+	(void)state;
+	/* Theirs come every 50 ms for 10 s, the answers to ours take longer than that. */
+	while (w.now_us < start_us + 10 * US_PER_S) {
+		assert_int_equal(wire_inject(&w, 0, &remote, &theirs), OK);
+		w.now_us += 50 * US_PER_MS;
+		ice_engine_on_deadline(w.host[0].engine, w.now_us);
+		while (ice_engine_pop_transmit(w.host[0].engine, &t, d.buf, sizeof(d.buf))) {
+			bool is_new;
+
+			assert_int_equal(stun_decode(&m, d.buf, t.len), OK);
+			is_new = m.class == STUN_CLASS_REQUEST;
+			for (size_t i = 0; i < count; i++)
+				is_new &= memcmp(checks[i].txid, m.txid, STUN_TXID_BYTES) != 0;
+			if (!is_new)
+				continue;
+			assert_true(count < ARRAY_SIZE(checks));
+			checks[count] = m;
+			times_us[count++] = w.now_us;
+		}
+	}
+	/* The first one was renewed at once, then ever more rarely. */
+	assert_in_range(times_us[1] - start_us, 1, 50 * US_PER_MS);
+	for (size_t i = 2; i < count; i++)
+		assert_true(times_us[i] - times_us[i - 2] >=
+			    (STUN_RTO_US << (i - 2)) - 50 * US_PER_MS);
+	assert_in_range(count, 4, 8);
+	/* The last two both still count. */
+	assert_int_equal(answer_well(&checks[count - 3]), DROP_NO_TRANSACTION);
+	assert_int_equal(answer_well(&checks[count - 2]), OK);
+	assert_int_equal(wire_state(&w, 0), ICE_AGENT_CONNECTED);
+}
+
 static void a_failed_pair_comes_back_by_the_peers_check(void **state)
 {
 	struct wire_forge theirs = {.user = w.host[0].agent->current->ufrag,
@@ -582,6 +627,7 @@ int main(void)
 		T(conflict_makes_us_switch_with_a_new_tie_breaker),
 		T(a_stale_conflict_does_not_flip_the_role_back),
 		T(an_inbound_check_renews_ours),
+		T(a_storm_of_checks_does_not_make_us_forget_answers),
 		T(a_failed_pair_comes_back_by_the_peers_check),
 		T(other_errors_fail_the_pair),
 		T(consent_requests),
