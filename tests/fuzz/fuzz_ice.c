@@ -237,7 +237,7 @@ static void step(struct run *f)
 		break;
 	case OP_CANDIDATE:
 		candidate(f, &c);
-		(void)!ice_agent_add_remote_candidate(f->a, f->now_us, &c);
+		(void)!ice_agent_add_remote_candidate(f->a, f->now_us, NULL, &c);
 		break;
 	case OP_ADD_SOCKET:
 		socket = rd_u8(&f->r) % 3;
@@ -259,7 +259,7 @@ static void step(struct run *f)
 		ice_agent_on_authenticated(f->a, f->now_us);
 		break;
 	case OP_END:
-		ice_agent_end_remote(f->a, f->now_us);
+		ice_agent_end_remote(f->a, f->now_us, NULL);
 		break;
 	case OP_COUNT:
 		break;

@@ -312,12 +312,12 @@ static void receive_message(struct ice_world *w, const struct message *m)
 		break;
 	case MESSAGE_CANDIDATE:
 		ice_rules_allow(&e->rules, &m->candidate.addr);
-		err = ice_agent_add_remote_candidate(e->agent, w->now_us, &m->candidate);
+		err = ice_agent_add_remote_candidate(e->agent, w->now_us, NULL, &m->candidate);
 		if (err == ERR_WRONG_STATE)
 			err = OK; /* too late: nominated */
 		break;
 	case MESSAGE_END:
-		ice_agent_end_remote(e->agent, w->now_us);
+		ice_agent_end_remote(e->agent, w->now_us, NULL);
 		break;
 	}
 	require(w, err, "take a message of signalling");
@@ -369,6 +369,12 @@ static void pull_events(struct ice_world *w, size_t i)
 			break;
 		case ICE_EVENT_PATH:
 			on_path(w, e, &event);
+			break;
+		case ICE_EVENT_PERMIT:
+		case ICE_EVENT_NEXT_PATH:
+		case ICE_EVENT_NEXT_FAILED:
+		case ICE_EVENT_UPGRADE_ADVISED:
+			fail(w, "an event of a relay or a restart that is not there");
 			break;
 		}
 	}

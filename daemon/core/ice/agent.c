@@ -172,12 +172,13 @@ enum err ice_agent_set_remote(struct ice_agent *a, uint64_t now_us, const struct
 	return OK;
 }
 
-enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us,
+enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us, const char *ufrag,
 					const struct ice_candidate *c)
 {
 	struct ice_generation *g = a->current;
 	enum err err = ice_candidate_check(c);
 
+	(void)ufrag;
 	if (err != OK)
 		return err;
 	if (!g->remote_known || g->remote_ended || g->phase != ICE_PHASE_CHECKING)
@@ -196,8 +197,9 @@ enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us,
 	return OK;
 }
 
-void ice_agent_end_remote(struct ice_agent *a, uint64_t now_us)
+void ice_agent_end_remote(struct ice_agent *a, uint64_t now_us, const char *ufrag)
 {
+	(void)ufrag;
 	a->current->remote_ended = true;
 	ice_agent_update(a, now_us);
 }

@@ -53,6 +53,7 @@ struct ice_candidate {
 	enum ice_candidate_type type;
 	uint8_t transport; /* enum ice_transport */
 	uint16_t socket;   /* the socket that owns the base; local candidates only */
+	uint16_t relay;	   /* of a relayed local candidate: the number of its allocation; else 0 */
 	uint32_t priority; /* 1..ICE_PRIORITY_MAX */
 	char foundation[ICE_FOUNDATION_MAX_BYTES + 1];
 	struct netaddr addr;

@@ -63,6 +63,8 @@
 #define ICE_RC_DEFAULT		   7
 #define ICE_MAX_PAIRS_DEFAULT	   100
 #define ICE_MAX_STUN_SERVERS	   8
+#define ICE_MAX_EARLY_CANDIDATES   8
+#define ICE_MAX_RELAYS		   8
 #define ICE_MAX_BLOCKED		   16
 #define ICE_PACER_FLOOR_US	   (5 * US_PER_MS)
 #define ICE_GATHER_INTERVAL_US	   (50 * US_PER_MS)
@@ -72,6 +74,14 @@
 /* Before this time after the last remote candidate no agent is FAILED: a full transaction (RFC
  * 8863). */
 #define ICE_PATIENCE_US (39500 * US_PER_MS)
+/* The number of no socket: of a relay that is reached over a stream. */
+#define ICE_NO_SOCKET UINT16_MAX
+/* What we offer: the best of each type (more pairs cost time and connect nothing more). */
+#define ICE_MAX_HOST_CANDIDATES	 8
+#define ICE_MAX_SRFLX_CANDIDATES 4
+#define ICE_MAX_RELAY_CANDIDATES 2
+/* A generation that was replaced is still answered for this long. */
+#define ICE_OLD_GENERATION_US (3 * US_PER_S)
 /* A buffer of this size holds every datagram that the engine sends. */
 #define ICE_TRANSMIT_MAX_BYTES 548
 
@@ -112,7 +122,8 @@ const char *ice_agent_state_name(enum ice_agent_state state);
 
 /* Where packets of a session go. */
 struct ice_path {
-	uint16_t socket;
+	uint16_t socket;       /* of a relay: what its server is reached over, or ICE_NO_SOCKET */
+	uint16_t relay;	       /* 0 = none; else packets for `remote` go through this allocation */
 	struct netaddr local;  /* as the peer sees us: the mapped address of the check */
 	struct netaddr remote; /* destination of packets */
 	enum ice_candidate_type local_type;
@@ -125,7 +136,7 @@ struct ice_path {
 enum ice_event_type {
 	/* ice_engine_is_gathered() became true. */
 	ICE_EVENT_GATHERED,
-	/* A server-reflexive candidate is new: `candidate`. */
+	/* `candidate` is new: for peers that have our description already (trickle). */
 	ICE_EVENT_LOCAL_CANDIDATE,
 	/* A server sees a socket at another address than before, `candidate`: sessions over it may
 	 * have to restart. */
@@ -134,23 +145,41 @@ enum ice_event_type {
 	ICE_EVENT_STATE,
 	/* The path of `agent` is `path`, or there is none. */
 	ICE_EVENT_PATH,
+	/* `agent` is going to check `remote` over `relay`, whose server needs a permission for that
+	 * address. Comes before the first such check can be pulled if events are pulled first. */
+	ICE_EVENT_PERMIT,
+	/* The next generation of `agent`, under way since a restart, has the path `path`, or has
+	 * lost it. The owner sends authenticated data over it, and when such data has come over
+	 * it, calls ice_agent_switch(). */
+	ICE_EVENT_NEXT_PATH,
+	/* The restart of `agent` came to nothing; the generation before goes on. */
+	ICE_EVENT_NEXT_FAILED,
+	/* The path of `agent` is relayed; it is time to try for a direct one by a restart. */
+	ICE_EVENT_UPGRADE_ADVISED,
 };
 
 struct ice_event {
 	enum ice_event_type type;
-	/* STATE and PATH, which both carry all of these. */
+	/* All that carry an agent; `has_path` and `path` are those of its current generation, of
+	 * the next one in NEXT_PATH. */
 	struct ice_agent *agent;
 	void *cookie; /* the agent's */
 	enum ice_agent_state state;
 	bool has_path;
 	struct ice_path path;
+	uint32_t generation; /* the one that the event is about */
+	/* PERMIT. */
+	uint16_t relay;
+	struct netaddr remote;
 	/* LOCAL_CANDIDATE and MAPPING_CHANGED. */
 	struct ice_candidate candidate;
 };
 
-/* One datagram to send from @socket to @to. */
+/* One datagram to send from @socket to @to; with @relay, to wrap for the peer @to and to send to
+ * the server of that allocation. */
 struct ice_transmit {
 	uint16_t socket;
+	uint16_t relay;
 	struct netaddr to;
 	size_t len;
 };
@@ -171,11 +200,55 @@ MUST_USE enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, u
 /* The socket is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket);
 
+/* A TURN server has allocated an address for us. @relay: a number that the caller chooses, not 0;
+ * @socket: what its server is reached over, or ICE_NO_SOCKET for a stream; @relayed: the allocated
+ * address, the candidate and its base (RFC 8445 s. 5.1.1.2); @mapped: what the server saw of us,
+ * told to peers as the related address; @local_preference: unique among the relays. Agents whose
+ * checks run use it as well. Removing the socket does not remove the relay. Return: OK; ERR_EXISTS
+ * for a number in use; ERR_LIMIT above ICE_MAX_RELAYS; ERR_INVALID for an address that cannot be a
+ * candidate; DROP_BLOCKED for one in a blocked prefix. */
+MUST_USE enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay,
+				       uint16_t socket, const struct netaddr *relayed,
+				       const struct netaddr *mapped, const struct netaddr *server,
+				       uint16_t local_preference);
+/* The allocation is gone; pairs over it are dead at once. An unknown number is ignored. */
+void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay);
+
 /* Replaces the list of STUN servers; what was learned from servers that stay is kept. @servers:
  * @count addresses, at most ICE_MAX_STUN_SERVERS. Return: OK, ERR_LIMIT, ERR_INVALID (then nothing
  * was changed). */
 MUST_USE enum err ice_engine_set_stun_servers(struct ice_engine *e, uint64_t now_us,
 					      const struct netaddr *servers, size_t count);
+enum ice_stun_server_state {
+	/* No socket of its family. */
+	ICE_STUN_SERVER_UNUSED = 0,
+	/* Asked, and not yet out of our patience. */
+	ICE_STUN_SERVER_ASKING,
+	/* It answered the last request. */
+	ICE_STUN_SERVER_ANSWERED,
+	/* It answers with an error, or with an address that nobody could use. */
+	ICE_STUN_SERVER_REFUSED,
+	/* Nothing has come from it since `since_us`. */
+	ICE_STUN_SERVER_SILENT,
+};
+
+/* One STUN server over all sockets: the best of what each of them knows. */
+struct ice_stun_server_info {
+	struct netaddr addr;
+	enum ice_stun_server_state state;
+	uint64_t since_us;	 /* of the state; SILENT: when the first request went unanswered */
+	uint64_t last_answer_us; /* 0 = never */
+	uint64_t rtt_us;	 /* of the last answer; 0 = not known */
+	uint16_t error;		 /* REFUSED: the STUN error code, or 0 */
+	struct netaddr mapped;	 /* what it has seen last, or NETADDR_NONE */
+};
+
+/* Return: "unused", "asking", "answered", "refused" or "silent". */
+const char *ice_stun_server_state_name(enum ice_stun_server_state state);
+/* Server @i of the list. Return: false when there are fewer. */
+bool ice_engine_stun_server_info(const struct ice_engine *e, size_t i,
+				 struct ice_stun_server_info *ret);
+
 /* Address blocks that are never a local, remote, peer-reflexive or mapped candidate: the
  * overlay's own. Set before sockets are added. Return: OK, ERR_LIMIT above ICE_MAX_BLOCKED. */
 MUST_USE enum err ice_engine_set_blocked(struct ice_engine *e, const struct netprefix *prefixes,
@@ -194,6 +267,10 @@ const struct ice_candidate *ice_engine_local_candidates(const struct ice_engine 
  * the engine has counted already. */
 MUST_USE enum err ice_engine_input(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 				   const struct netaddr *from, const uint8_t *buf, size_t len);
+/* The same for a datagram of the peer @from that came through a relay. */
+MUST_USE enum err ice_engine_input_relayed(struct ice_engine *e, uint64_t now_us, uint16_t relay,
+					   const struct netaddr *from, const uint8_t *buf,
+					   size_t len);
 /* The system refused to send from @socket to @to (host or net unreachable, not permitted). It is
  * noted for the pairs concerned, which nomination does not wait for any more; nothing else ends. */
 void ice_engine_on_send_error(struct ice_engine *e, uint64_t now_us, uint16_t socket,
@@ -227,24 +304,54 @@ MUST_USE enum err ice_agent_open(struct ice_agent **ret, struct ice_engine *e, u
 /* Frees the agent at once; no event of it is delivered afterwards. NULL is fine. */
 void ice_agent_close(struct ice_agent *a, uint64_t now_us);
 
-/* Our credentials, Ta, options and the local candidates known now. `end_of_candidates` is true
- * when the engine is gathered. */
+/* Credentials of the newest generation, Ta, options and the local candidates known now.
+ * `end_of_candidates` is true when the engine is gathered. */
 void ice_agent_get_description(const struct ice_agent *a, struct ice_description *ret);
 /* Before ice_agent_set_remote(): this end answers after all (glare). Return: OK,
  * ERR_WRONG_STATE. */
 MUST_USE enum err ice_agent_set_controlling(struct ice_agent *a, bool controlling);
 /* The peer's description; starts checks. Candidates that we would never send to are passed over
- * and counted. A lite peer makes us controlling (RFC 8445 s. 6.1.1). Return: OK; ERR_INVALID
- * when it does not pass ice_description_check(); ERR_WRONG_STATE when the agent has one already. */
+ * and counted. A lite peer makes us controlling (RFC 8445 s. 6.1.1).
+ *
+ * Credentials that are new to an agent that has a remote description already mean a restart of the
+ * peer's: they belong to the next generation. If that waits for its remote description (we called
+ * ice_agent_restart() and this is the answer), it gets it; else a next generation is made for it,
+ * in the place of any other, and ice_agent_get_description() has the answer.
+ *
+ * Return: OK; ERR_INVALID when it does not pass ice_description_check() or only one of ufrag and
+ * pwd is new (RFC 8445 s. 9); ERR_EXISTS when the agent has this one already; ERR_NO_MEMORY. */
 MUST_USE enum err ice_agent_set_remote(struct ice_agent *a, uint64_t now_us,
 				       const struct ice_description *d);
-/* One candidate more (trickle, RFC 8838). Return: OK; ERR_INVALID; ERR_WRONG_STATE before
- * ice_agent_set_remote() or after the end of candidates or of the checks; ERR_LIMIT above
- * ICE_MAX_CANDIDATES; DROP_BLOCKED for an address that we would never send to. */
+/* One candidate more (trickle, RFC 8838). @ufrag: the peer's, of the generation that it belongs to;
+ * NULL for the newest. One for a generation that is not known yet waits for it, at most
+ * ICE_MAX_EARLY_CANDIDATES of them. Return: OK; ERR_INVALID; ERR_WRONG_STATE after the end of
+ * candidates or of the checks; DROP_STALE for an old generation; ERR_LIMIT above
+ * ICE_MAX_CANDIDATES, or when too many wait; DROP_BLOCKED for an address that we would never send
+ * to. */
 MUST_USE enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us,
-						 const struct ice_candidate *c);
-/* The peer has no more candidates. */
-void ice_agent_end_remote(struct ice_agent *a, uint64_t now_us);
+						 const char *ufrag, const struct ice_candidate *c);
+/* The peer has no more candidates for that generation. */
+void ice_agent_end_remote(struct ice_agent *a, uint64_t now_us, const char *ufrag);
+
+/* Restart (RFC 8445 s. 9): makes a next generation with fresh credentials beside the current one,
+ * whose path stays in use; a next generation that is there already is given up for it. Roles are
+ * kept. ice_agent_get_description() has what to tell the peer, ice_agent_set_remote() takes its
+ * answer. When the next generation has a path, ICE_EVENT_NEXT_PATH tells; after ICE_PATIENCE_US
+ * without a switch it is given up, ICE_EVENT_NEXT_FAILED. Return: OK; ERR_WRONG_STATE when there
+ * was no remote description yet; ERR_NO_MEMORY. */
+MUST_USE enum err ice_agent_restart(struct ice_agent *a, uint64_t now_us);
+/* The next generation, numbered @generation, carries the traffic from now on. The one before is
+ * answered for ICE_OLD_GENERATION_US more. Return: OK; ERR_WRONG_STATE when it is not the next
+ * one or has no path. */
+MUST_USE enum err ice_agent_switch(struct ice_agent *a, uint64_t now_us, uint32_t generation);
+/* Gives up the next generation, if any. */
+void ice_agent_abandon_restart(struct ice_agent *a, uint64_t now_us);
+/* The path of the next generation. Return: false when there is none. */
+bool ice_agent_get_next_path(const struct ice_agent *a, struct ice_path *ret);
+
+/* An idle agent has no traffic: it does not ask for consent, which may lapse (RFC 7675 s. 5.1), and
+ * keeps its path open by an indication every 15 s. Leaving this mode asks for consent at once. */
+void ice_agent_set_idle(struct ice_agent *a, uint64_t now_us, bool idle);
 
 void ice_agent_set_worth(struct ice_agent *a, uint32_t worth);
 enum ice_agent_state ice_agent_get_state(const struct ice_agent *a);
@@ -272,6 +379,7 @@ enum ice_pair_state {
 /* One row of the checklist, for status displays. */
 struct ice_pair_info {
 	uint16_t socket;
+	uint16_t relay;	      /* 0 = none */
 	struct netaddr local; /* base, or the mapped address once valid */
 	struct netaddr remote;
 	enum ice_candidate_type local_type;

@@ -15,9 +15,6 @@
 #include "daemon/core/ice/description.h"
 #include "daemon/core/ice/engine.h"
 
-/* The number of no socket. */
-#define ICE_NO_SOCKET UINT16_MAX
-
 struct ice_socket {
 	uint16_t number; /* ICE_NO_SOCKET: a free row */
 	uint16_t local_preference;

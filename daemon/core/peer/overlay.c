@@ -203,6 +203,11 @@ static void drain_ice(struct overlay *o, uint64_t now_us)
 		case ICE_EVENT_PATH:
 			peer_on_ice(o, now_us, &e);
 			break;
+		case ICE_EVENT_PERMIT:
+		case ICE_EVENT_NEXT_PATH:
+		case ICE_EVENT_NEXT_FAILED:
+		case ICE_EVENT_UPGRADE_ADVISED:
+			break; /* no relays and no restarts yet */
 		}
 	}
 }

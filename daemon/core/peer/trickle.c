@@ -32,9 +32,9 @@ void trickle_send(struct overlay *o, struct peer *p, struct session *s)
 
 	s->candidates_version = o->candidates_version;
 	m.body_len = encode(o, body, sizeof(body));
-	e = m.body_len == 0 ? ERR_NO_SPACE :
-	    s->has_path	    ? session_send_control(o, s, &m) :
-			      session_forward_control(o, p, s, &m);
+	e = m.body_len == 0 ? ERR_NO_SPACE
+	    : s->has_path   ? session_send_control(o, s, &m)
+			    : session_forward_control(o, p, s, &m);
 	if (e != OK)
 		o->drops.count[DROP_SEND]++;
 }
@@ -69,11 +69,12 @@ enum err trickle_on_message(struct session *s, uint64_t now_us, const uint8_t *b
 		return DROP_MALFORMED;
 	for (size_t i = 0; i < usable; i++) {
 		/* What is known, blocked or too much is no reason to stop. */
-		enum err ignored = ice_agent_add_remote_candidate(s->agent, now_us, &candidates[i]);
+		enum err ignored =
+			ice_agent_add_remote_candidate(s->agent, now_us, NULL, &candidates[i]);
 
 		(void)ignored;
 	}
 	if (end)
-		ice_agent_end_remote(s->agent, now_us);
+		ice_agent_end_remote(s->agent, now_us, NULL);
 	return OK;
 }

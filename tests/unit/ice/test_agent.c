@@ -462,7 +462,7 @@ static void trickled_candidates(void **state)
 	wire_open(&w, 1, false);
 	ice_agent_get_description(w.host[1].agent, &d);
 	c = d.candidates[0];
-	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, &c),
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c),
 			 ERR_WRONG_STATE);
 	d.candidate_count = 0;
 	d.end_of_candidates = false;
@@ -471,18 +471,18 @@ static void trickled_candidates(void **state)
 	wire_run(&w, 30 * US_PER_S);
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_CHECKING);
 	c.addr.port = 0;
-	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, &c),
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c),
 			 ERR_INVALID);
 	c.addr = wire_addr("224.0.0.1:5");
-	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, &c),
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c),
 			 DROP_BLOCKED);
 	c = d.candidates[0];
-	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, &c), OK);
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c), OK);
 	wire_tell(&w, 1);
 	wire_run(&w, 20 * US_PER_S); /* longer than 39.5 s after the description */
 	expect_completed_alike();
-	ice_agent_end_remote(w.host[0].agent, w.now_us);
-	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, &c),
+	ice_agent_end_remote(w.host[0].agent, w.now_us, NULL);
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c),
 			 ERR_WRONG_STATE);
 }
 

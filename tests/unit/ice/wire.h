@@ -146,6 +146,11 @@ static inline void wire_drain(struct wire *w)
 			case ICE_EVENT_PATH:
 				h->path_events++;
 				break;
+			case ICE_EVENT_PERMIT:
+			case ICE_EVENT_NEXT_PATH:
+			case ICE_EVENT_NEXT_FAILED:
+			case ICE_EVENT_UPGRADE_ADVISED:
+				break;
 			}
 		}
 	}
