@@ -3,6 +3,8 @@
 #include "daemon/core/crypto/secret.h"
 #include "tests/support/samples.h"
 
+#include "daemon/core/signal/description.h"
+
 static uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
 
 static void save(const char *directory, const char *rule, bool full, const char *suffix, size_t len)
@@ -38,6 +40,7 @@ static void save_signed(const char *directory, bool full)
 	struct cert c = sample_cert(full);
 	struct revocation_list l = sample_revocation(full);
 	struct signal_handshake h;
+	static struct signal_candidates later;
 	uint8_t certificate[CERT_MAX_BYTES];
 	size_t len, certificate_len;
 
@@ -51,6 +54,12 @@ static void save_signed(const char *directory, bool full)
 	h = sample_handshake(full, certificate, certificate_len);
 	sample_is(signal_handshake_encode(&h, buf, sizeof(buf), &len) == OK);
 	save(directory, "handshake", full, "cbor", len);
+
+	later.end = full;
+	later.local = h.ice.candidates;
+	later.count = h.ice.candidate_count;
+	sample_is(signal_candidates_encode(&later, buf, sizeof(buf), &len) == OK);
+	save(directory, "candidates", full, "cbor", len);
 }
 
 static void save_token(const char *directory, bool full)

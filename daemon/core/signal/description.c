@@ -323,3 +323,29 @@ void signal_description_read(struct item_rd *r, struct ice_description *ret)
 	if (!item_rd_ok(r) || ice_description_check(ret) != OK)
 		item_rd_fail(r);
 }
+
+enum err signal_candidates_encode(const struct signal_candidates *c, uint8_t *out, size_t cap,
+				  size_t *ret_len)
+{
+	struct wr w = wr_init(out, cap);
+
+	item_wr_array(&w, c->count + 1);
+	item_wr_bool(&w, c->end);
+	for (size_t i = 0; i < c->count; i++)
+		signal_candidate_write(&w, &c->local[i]);
+	if (!wr_ok(&w))
+		return ERR_NO_SPACE;
+	*ret_len = wr_len(&w);
+	return OK;
+}
+
+enum err signal_candidates_decode(const uint8_t *buf, size_t len, struct signal_candidates *ret)
+{
+	struct item_rd r = item_rd_init(buf, len);
+	size_t items = item_rd_array(&r, ICE_MAX_CANDIDATES + 1);
+
+	*ret = (struct signal_candidates){.end = item_rd_bool(&r)};
+	for (size_t i = 1; i < items && item_rd_ok(&r); i++)
+		ret->count += signal_candidate_read(&r, &ret->remote[ret->count]);
+	return item_rd_at_end(&r) ? OK : DROP_MALFORMED;
+}

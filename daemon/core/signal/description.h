@@ -25,4 +25,20 @@ void signal_description_read(struct item_rd *r, struct ice_description *ret);
 void signal_candidate_write(struct wr *w, const struct ice_candidate *c);
 bool signal_candidate_read(struct item_rd *r, struct ice_candidate *ret);
 
+/* The candidates of a host that has told a description already (trickle, RFC 8838; CDDL: candidates). */
+struct signal_candidates {
+	bool end;					 /* no candidate will follow */
+	const struct ice_candidate *local;		 /* to encode */
+	struct ice_candidate remote[ICE_MAX_CANDIDATES]; /* decoded */
+	size_t count;
+};
+
+/* Writes local[0..count). Return: OK, ERR_NO_SPACE. */
+MUST_USE enum err signal_candidates_encode(const struct signal_candidates *c, uint8_t *out,
+					   size_t cap, size_t *ret_len);
+/* Reads to remote, without those that this version cannot use. Return: OK, DROP_MALFORMED; *ret is only
+ * meaningful when OK. */
+MUST_USE enum err signal_candidates_decode(const uint8_t *buf, size_t len,
+					   struct signal_candidates *ret);
+
 #endif

@@ -304,6 +304,36 @@ static void test_round_trip(void **state)
 	}
 }
 
+/* The message of trickle: an array of its end and candidates. */
+static void test_later_candidates(void **state)
+{
+	static struct signal_candidates in, out;
+	struct signal_handshake h = sample_handshake(true, NULL, 0);
+	uint8_t text[8192];
+	size_t len;
+
+	(void)state;
+	in.end = true;
+	in.local = h.ice.candidates;
+	in.count = h.ice.candidate_count;
+	assert_int_equal(signal_candidates_encode(&in, text, sizeof(text), &len), OK);
+	for (size_t cap = 0; cap < len; cap++) {
+		size_t ignored;
+
+		assert_int_equal(signal_candidates_encode(&in, text, cap, &ignored), ERR_NO_SPACE);
+	}
+	assert_int_equal(signal_candidates_encode(&in, text, sizeof(text), &len), OK);
+	assert_int_equal(signal_candidates_decode(text, len, &out), OK);
+	assert_true(out.end);
+	assert_int_equal(out.count, in.count);
+	for (size_t i = 0; i < out.count; i++)
+		assert_true(netaddr_equal(&out.remote[i].addr, &in.local[i].addr));
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(signal_candidates_decode(text, cut, &out), DROP_MALFORMED);
+	text[len] = 0;
+	assert_int_equal(signal_candidates_decode(text, len + 1, &out), DROP_MALFORMED);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -313,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_credentials),
 		cmocka_unit_test(test_surplus),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_later_candidates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
