@@ -21,7 +21,8 @@
 static const char usage[] =
 	"Usage: icetund [--config FILE]\n"
 	"\n"
-	"Joins this host to an overlay network. Runs in the foreground and logs to standard error;\n"
+	"Joins this host to an overlay network. Runs in the foreground and logs to standard "
+	"error;\n"
 	"SIGTERM ends it and leaves no device, address, route or rule behind.\n"
 	"\n"
 	"  --config FILE  configuration (default " CONFIG_DEFAULT_FILE ", which may be missing)\n"
@@ -92,9 +93,9 @@ static enum problem load_state(const struct config *config, struct state *state,
 
 	if (e == OK)
 		return PROBLEM_NONE;
-	return e == ERR_PERMISSION   ? PROBLEM_STATE_UNSAFE :
-	       e == DROP_MALFORMED ? PROBLEM_STATE_DAMAGED :
-				       PROBLEM_INTERNAL;
+	return e == ERR_PERMISSION   ? PROBLEM_STATE_UNSAFE
+	       : e == DROP_MALFORMED ? PROBLEM_STATE_DAMAGED
+				     : PROBLEM_INTERNAL;
 }
 
 static int run(struct process *p, const struct config *config, struct state *state)
@@ -113,8 +114,7 @@ static int run(struct process *p, const struct config *config, struct state *sta
 	if (e != OK) {
 		snprintf(detail, sizeof(detail), "control socket %s: %s", config->control_socket,
 			 strerror(errno));
-		return give_up(e == ERR_PERMISSION ? PROBLEM_PERMISSION : PROBLEM_INTERNAL,
-			       detail);
+		return give_up(e == ERR_PERMISSION ? PROBLEM_PERMISSION : PROBLEM_INTERNAL, detail);
 	}
 	e = privilege_drop(config->user);
 	if (e != OK) {

@@ -40,8 +40,8 @@ enum control_state app_state(const struct app *a)
 		return CONTROL_STATE_UP;
 	if (a->run->refused)
 		return CONTROL_STATE_FAILED;
-	return a->run->was_registered || a->run->link_error_us ? CONTROL_STATE_OFFLINE :
-								  CONTROL_STATE_STARTING;
+	return a->run->was_registered || a->run->link_error_us ? CONTROL_STATE_OFFLINE
+							       : CONTROL_STATE_STARTING;
 }
 
 /* --- up --- */

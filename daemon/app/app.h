@@ -29,7 +29,7 @@ struct app;
 struct app_params {
 	uv_loop_t *loop;
 	const struct config *config; /* outlives the app */
-	struct state *state; /* outlives the app */
+	struct state *state;	     /* outlives the app */
 	gid_t control_group;
 };
 

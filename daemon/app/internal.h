@@ -30,8 +30,8 @@ struct app {
 	const struct config *config;
 	struct state *state;
 	struct control_server *control;
-	struct run *run; /* NULL while down */
-	struct join *join; /* NULL unless a join is under way */
+	struct run *run;			       /* NULL while down */
+	struct join *join;			       /* NULL unless a join is under way */
 	struct control_call *ups[CONTROL_MAX_CLIENTS]; /* `ictl up` that wait */
 	bool stopping;
 	enum problem problem; /* why the last start failed, PROBLEM_NONE otherwise */
@@ -60,7 +60,7 @@ struct app_ping {
 	bool waiting; /* for the answer to it */
 	uint64_t id;
 	uint64_t sent_us;
-	uint64_t next_us; /* next request, or when the present one is lost */
+	uint64_t next_us;    /* next request, or when the present one is lost */
 	uint64_t give_up_us; /* connecting has taken too long */
 };
 
@@ -75,9 +75,9 @@ struct run {
 	struct net_watcher *watcher;
 	struct app_socket sockets[APP_MAX_SOCKETS];
 	uint16_t next_socket;
-	uint16_t port; /* common to all sockets */
+	uint16_t port;	  /* common to all sockets */
 	uv_timer_t timer; /* the overlay's next deadline */
-	uv_timer_t tick; /* once a second: liveness, counters */
+	uv_timer_t tick;  /* once a second: liveness, counters */
 	uv_timer_t ping_timer;
 	uv_poll_t data_poll;
 	unsigned int open_handles;

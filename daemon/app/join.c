@@ -163,8 +163,8 @@ static void pump(struct join *j)
 		enum signal_error code = joiner_code(j->joiner);
 
 		fail(j,
-		     code == SIGNAL_ERROR_OTHER ? PROBLEM_SERVER_UNREACHABLE :
-						  problem_of_signal(code),
+		     code == SIGNAL_ERROR_OTHER ? PROBLEM_SERVER_UNREACHABLE
+						: problem_of_signal(code),
 		     joiner_detail(j->joiner));
 		return;
 	}

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-
 void privilege_protect_memory(void)
 {
 	struct rlimit none = {0, 0};

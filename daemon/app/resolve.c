@@ -57,9 +57,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 	uv_freeaddrinfo(list);
 	if (r) {
 		r->lookups[l->slot] = NULL;
-		if (--r->resolving == 0 &&
-		    overlay_set_stun_servers(r->overlay, app_now_us(), r->stun, r->stun_count) !=
-			    OK)
+		if (--r->resolving == 0 && overlay_set_stun_servers(r->overlay, app_now_us(),
+								    r->stun, r->stun_count) != OK)
 			log_error("stun.servers", "count=%zu result=failed", r->stun_count);
 		run_pump(r);
 	}

@@ -20,8 +20,7 @@ static void on_peer_state(struct run *r, const struct overlay_event *e)
 		return;
 	log_info("peer.state", "peer=%s old=%s new=%s%s%s", log_quote(info.name).text,
 		 log_quote(overlay_peer_state_name(e->old_state)).text,
-		 log_quote(overlay_peer_state_name(e->state)).text,
-		 e->reason ? " reason=" : "",
+		 log_quote(overlay_peer_state_name(e->state)).text, e->reason ? " reason=" : "",
 		 e->reason ? log_quote(overlay_reason_text(e->reason)).text : "");
 }
 
@@ -37,8 +36,7 @@ static void add_session(struct run *r, const struct overlay_event *e)
 	    overlay_session_keys(r->overlay, e->peer, e->session, &keys) != OK)
 		return; /* gone again before we looked */
 	for (size_t i = 0; i < info.cert->address_count; i++)
-		allowed[params.allowed_count++] =
-			netprefix_of(&info.cert->addresses[i], UINT8_MAX);
+		allowed[params.allowed_count++] = netprefix_of(&info.cert->addresses[i], UINT8_MAX);
 	for (size_t i = 0; i < info.cert->route_count && params.allowed_count < DATA_MAX_ALLOWED;
 	     i++)
 		allowed[params.allowed_count++] = info.cert->routes[i];
@@ -420,10 +418,10 @@ static enum problem open_tun(struct run *r, char *detail)
 
 	if (n == 0)
 		return PROBLEM_NONE;
-	return n == -ENODEV			? PROBLEM_NO_TUN :
-	       n == -EPERM || n == -EACCES	? PROBLEM_TUN_PERMISSION :
-	       n == -EBUSY			? PROBLEM_INTERFACE_EXISTS :
-						  PROBLEM_INTERNAL;
+	return n == -ENODEV		     ? PROBLEM_NO_TUN
+	       : n == -EPERM || n == -EACCES ? PROBLEM_TUN_PERMISSION
+	       : n == -EBUSY		     ? PROBLEM_INTERFACE_EXISTS
+					     : PROBLEM_INTERNAL;
 }
 
 static enum problem configure_tun(struct run *r, char *detail)

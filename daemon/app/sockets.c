@@ -37,11 +37,12 @@ static bool open_socket(struct run *r, const struct net_interface_addr *a)
 	}
 	if (!s)
 		return false;
-	*s = (struct app_socket){.number = r->next_socket++, .ifindex = a->ifindex, .base = a->addr};
+	*s = (struct app_socket){
+		.number = r->next_socket++, .ifindex = a->ifindex, .base = a->addr};
 	e = net_udp_open(&a->addr, r->port, &s->fd, &s->base);
 	if (e != OK) {
-		log_warning("socket.open", "address=%s error=%s",
-			    netaddr_format(&a->addr, text), err_name(e));
+		log_warning("socket.open", "address=%s error=%s", netaddr_format(&a->addr, text),
+			    err_name(e));
 		return false;
 	}
 	/* One common port: the first socket chooses it, the others take it where it is free. */
@@ -57,8 +58,8 @@ static bool open_socket(struct run *r, const struct net_interface_addr *a)
 	} else {
 		close(s->fd);
 	}
-	log_info("socket.open", "address=%s interface=%s result=%s",
-		 netaddr_format(&s->base, text), log_quote(a->ifname).text, err_name(e));
+	log_info("socket.open", "address=%s interface=%s result=%s", netaddr_format(&s->base, text),
+		 log_quote(a->ifname).text, err_name(e));
 	return e == OK;
 }
 

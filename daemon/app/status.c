@@ -142,8 +142,8 @@ static void fill_run(const struct run *r, struct control_status *ret)
 		own->not_after_s > (int64_t)unix_s ? (uint64_t)own->not_after_s - unix_s : 0;
 	fill_rendezvous(r, &ret->rendezvous);
 	fill_stun(r, ret);
-	ret->helper = signal_client_helper_pid(r->signal) ? CONTROL_HELPER_RUNNING :
-							   CONTROL_HELPER_RESTARTING;
+	ret->helper = signal_client_helper_pid(r->signal) ? CONTROL_HELPER_RUNNING
+							  : CONTROL_HELPER_RESTARTING;
 	ret->helper_restarts = (uint32_t)signal_client_restarts(r->signal);
 	data_plane_drops(r->data, &ret->drops);
 	add_drops(&ret->drops, overlay_drops(r->overlay));
@@ -173,8 +173,8 @@ void status_fill(void *ctx, struct control_status *ret)
 
 void status_path(const struct ice_path *path, struct control_path *ret)
 {
-	bool relayed = path->local_type == ICE_CANDIDATE_RELAY ||
-		       path->remote_type == ICE_CANDIDATE_RELAY;
+	bool relayed =
+		path->local_type == ICE_CANDIDATE_RELAY || path->remote_type == ICE_CANDIDATE_RELAY;
 
 	*ret = (struct control_path){
 		.kind = relayed ? CONTROL_PATH_RELAYED : CONTROL_PATH_DIRECT,
@@ -202,9 +202,9 @@ static enum control_peer_state peer_state(const struct overlay_peer_info *info)
 	case OVERLAY_PEER_CONNECTED:
 		return CONTROL_PEER_CONNECTED;
 	case OVERLAY_PEER_FAILED:
-		return info->reason == OVERLAY_REASON_ABSENT ? CONTROL_PEER_ABSENT :
-		       info->reason == OVERLAY_REASON_LOST   ? CONTROL_PEER_LOST :
-							       CONTROL_PEER_FAILED;
+		return info->reason == OVERLAY_REASON_ABSENT ? CONTROL_PEER_ABSENT
+		       : info->reason == OVERLAY_REASON_LOST ? CONTROL_PEER_LOST
+							     : CONTROL_PEER_FAILED;
 	}
 	return CONTROL_PEER_IDLE;
 }
@@ -224,8 +224,8 @@ static void fill_peer(const struct run *r, const struct overlay_peer_info *info,
 	ret->has_path = info->has_path;
 	if (info->has_path) {
 		status_path(&info->path, &ret->path);
-		ret->cipher = info->cipher == AEAD_AES_256_GCM ? CONTROL_CIPHER_AES_256_GCM :
-								 CONTROL_CIPHER_CHACHA20_POLY1305;
+		ret->cipher = info->cipher == AEAD_AES_256_GCM ? CONTROL_CIPHER_AES_256_GCM
+							       : CONTROL_CIPHER_CHACHA20_POLY1305;
 	}
 	data_plane_peer_stats(r->data, info->peer, &stats);
 	ret->last_received_ms = age_ms(stats.last_rx_us);

@@ -211,7 +211,8 @@ static enum err save(int dir, const char *directory, const char *file,
 	enum err e;
 
 	if (!buf)
-		return state_file_fail(error, ERR_NO_MEMORY, directory, file, err_text(ERR_NO_MEMORY));
+		return state_file_fail(error, ERR_NO_MEMORY, directory, file,
+				       err_text(ERR_NO_MEMORY));
 	encode(&w, s);
 	if (wr_ok(&w))
 		e = state_file_write(dir, directory, file, buf, wr_len(&w), error);
@@ -241,7 +242,8 @@ static enum err load(int dir, const char *directory, uint8_t *buf, struct state 
 		return e;
 	run = state_create();
 	if (!run)
-		return state_file_fail(error, ERR_NO_MEMORY, directory, run_file, err_text(ERR_NO_MEMORY));
+		return state_file_fail(error, ERR_NO_MEMORY, directory, run_file,
+				       err_text(ERR_NO_MEMORY));
 	if (e == OK && len && decode_run(buf, len, run)) {
 		into->wanted_up = run->wanted_up;
 		into->epoch = run->epoch;
@@ -323,7 +325,8 @@ enum err state_leave(const char *directory, struct state *s, char error[static S
 	int dir = -1;
 
 	if (!left)
-		return state_file_fail(error, ERR_NO_MEMORY, directory, NULL, err_text(ERR_NO_MEMORY));
+		return state_file_fail(error, ERR_NO_MEMORY, directory, NULL,
+				       err_text(ERR_NO_MEMORY));
 	left->epoch = s->epoch;
 	left->stamp_us = s->stamp_us;
 	left->port = s->port;

@@ -10,7 +10,7 @@
 #define LOOSE_MODE (S_IRWXG | S_IRWXO)
 
 enum err state_file_fail(char error[static STATE_ERROR_BYTES], enum err e, const char *directory,
-		     const char *file, const char *why)
+			 const char *file, const char *why)
 {
 	snprintf(error, STATE_ERROR_BYTES, "%s%s%s: %s", directory, file ? "/" : "",
 		 file ? file : "", why);
@@ -18,14 +18,16 @@ enum err state_file_fail(char error[static STATE_ERROR_BYTES], enum err e, const
 }
 
 enum err state_file_fail_errno(char error[static STATE_ERROR_BYTES], const char *directory,
-			   const char *file)
+			       const char *file)
 {
 	int why = errno;
 
 	if (why == ELOOP)
-		return state_file_fail(error, ERR_PERMISSION, directory, file, "must not be a symbolic link");
-	return state_file_fail(error, why == EACCES || why == EPERM || why == EROFS ? ERR_PERMISSION : ERR_IO,
-		    directory, file, strerror(why));
+		return state_file_fail(error, ERR_PERMISSION, directory, file,
+				       "must not be a symbolic link");
+	return state_file_fail(
+		error, why == EACCES || why == EPERM || why == EROFS ? ERR_PERMISSION : ERR_IO,
+		directory, file, strerror(why));
 }
 
 /* Only we may have had access to what @fd is. */
@@ -48,12 +50,13 @@ static enum err check_owner(int fd, const char *directory, const char *file,
 		return state_file_fail(error, ERR_PERMISSION, directory, file, why);
 	}
 	if (file && !S_ISREG(st.st_mode))
-		return state_file_fail(error, ERR_PERMISSION, directory, file, "must be a regular file");
+		return state_file_fail(error, ERR_PERMISSION, directory, file,
+				       "must be a regular file");
 	return OK;
 }
 
 enum err state_directory_open(const char *directory, int *ret_fd,
-			       char error[static STATE_ERROR_BYTES])
+			      char error[static STATE_ERROR_BYTES])
 {
 	enum err e;
 	int fd;
@@ -86,9 +89,8 @@ static ssize_t read_all(int fd, uint8_t *buf, size_t cap)
 	return n < 0 ? -1 : (ssize_t)at;
 }
 
-enum err state_file_read(int dir, const char *directory, const char *file,
-			  uint8_t *buf, size_t cap, size_t *ret_len,
-			  char error[static STATE_ERROR_BYTES])
+enum err state_file_read(int dir, const char *directory, const char *file, uint8_t *buf, size_t cap,
+			 size_t *ret_len, char error[static STATE_ERROR_BYTES])
 {
 	ssize_t len;
 	enum err e;
@@ -129,7 +131,7 @@ static bool write_all(int fd, const uint8_t *buf, size_t len)
 }
 
 enum err state_file_write(int dir, const char *directory, const char *file, const uint8_t *buf,
-			   size_t len, char error[static STATE_ERROR_BYTES])
+			  size_t len, char error[static STATE_ERROR_BYTES])
 {
 	char temporary[32];
 	enum err e;

@@ -73,7 +73,7 @@ enum err {
 #define X(code, name, text) code,
 	ERR_TABLE(X)
 #undef X
-	ERR_COUNT
+		ERR_COUNT
 };
 
 /* Return: the short name of @e ("replay"), for logs, counters and JSON. */

@@ -27,7 +27,7 @@ struct netaddr {
 	uint8_t reserved;
 	uint16_t port;
 	uint32_t scope_id; /* interface index, only for IPv6 link-local addresses */
-	uint8_t ip[16]; /* 4 bytes used for IPv4 */
+	uint8_t ip[16];	   /* 4 bytes used for IPv4 */
 };
 
 /* A block of addresses. Host bits are zero. */

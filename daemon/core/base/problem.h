@@ -104,7 +104,7 @@
 	X(STATE_UNSAFE, "StateUnsafe", 61, true, "other users could read or write the keys",       \
 	  "Set the state directory to mode 0700 and its files to 0600, owned by icetund's user.")  \
 	X(STATE_DAMAGED, "StateDamaged", 62, true, "the saved membership cannot be read",          \
-	  "Restore the state directory from a backup, or remove `member` in it and join again.")                      \
+	  "Restore the state directory from a backup, or remove `member` in it and join again.")   \
 	X(RUNNING, "Running", 63, false, "another icetund answers on that control socket",         \
 	  "Stop it first (systemctl stop icetund), or set another ControlSocket=.")
 

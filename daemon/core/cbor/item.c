@@ -125,9 +125,11 @@ static struct cbor_callbacks callbacks(void)
 /* Bytes of the shortest head for @number. */
 static size_t head_bytes(uint64_t number)
 {
-	return number < 24 ? 1 : number <= UINT8_MAX ? 2 : number <= UINT16_MAX ? 3 :
-	       number <= UINT32_MAX			   ? 5 :
-							     9;
+	return number < 24	      ? 1
+	       : number <= UINT8_MAX  ? 2
+	       : number <= UINT16_MAX ? 3
+	       : number <= UINT32_MAX ? 5
+				      : 9;
 }
 
 static size_t item_bytes(const struct item *item)
@@ -344,9 +346,9 @@ void item_rd_skip(struct item_rd *r)
 			item_rd_fail(r);
 			return;
 		}
-		left[depth] = item.kind == KIND_TAG ? 1 :
-			      item.kind == KIND_MAP ? 2 * item.number :
-						      item.number;
+		left[depth] = item.kind == KIND_TAG   ? 1
+			      : item.kind == KIND_MAP ? 2 * item.number
+						      : item.number;
 	}
 }
 

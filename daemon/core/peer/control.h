@@ -38,7 +38,7 @@ enum control_type {
 
 struct control_message {
 	enum control_type type;
-	uint64_t id; /* PING, PONG */
+	uint64_t id;	     /* PING, PONG */
 	const uint8_t *body; /* OFFER, ANSWER, CANDIDATES: inside the decoded buffer */
 	size_t body_len;
 };

@@ -159,8 +159,7 @@ enum err directory_on_found(struct overlay *o, uint64_t now_us, const struct sig
 	}
 	if (!p)
 		return DROP_STALE;
-	e = directory_learn(o, now_us, m->certificate, m->certificate_len, p,
-			    &learned);
+	e = directory_learn(o, now_us, m->certificate, m->certificate_len, p, &learned);
 	if (e != OK) {
 		peer_fail(o, p, now_us, OVERLAY_REASON_CERTIFICATE);
 		return e;
@@ -179,8 +178,7 @@ enum err directory_on_presence(struct overlay *o, uint64_t now_us, const struct 
 	if (strcmp(m->name, o->own.name) == 0)
 		return OK;
 	if (m->certificate_len > 0) {
-		e = directory_learn(o, now_us, m->certificate,
-				    m->certificate_len, p, &p);
+		e = directory_learn(o, now_us, m->certificate, m->certificate_len, p, &p);
 		if (e != OK)
 			return e;
 	}

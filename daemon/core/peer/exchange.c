@@ -39,8 +39,8 @@ enum err exchange_make_noise(struct overlay *o, const struct peer *p, const stru
 						    prologue, sizeof(prologue));
 		return noise_create_initiator(ret, &params);
 	}
-	params.prologue_len = make_prologue(o, label, p->name, o->own.name, s->xid, prologue,
-					    sizeof(prologue));
+	params.prologue_len =
+		make_prologue(o, label, p->name, o->own.name, s->xid, prologue, sizeof(prologue));
 	return noise_create_responder(ret, &params);
 }
 
@@ -67,8 +67,8 @@ void exchange_accept_stamp(struct overlay *o, const struct peer *p, uint64_t sta
 }
 
 /* Our side of the exchange: description, certificate, ciphers, stamp and index. */
-static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_us,
-			     uint8_t *out, size_t cap, size_t *ret_len)
+static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_us, uint8_t *out,
+			     size_t cap, size_t *ret_len)
 {
 	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
 	struct signal_handshake *h = calloc(1, sizeof(*h));
@@ -99,8 +99,7 @@ static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_
 }
 
 /* Builds the Noise message around our payload and keeps it in @s for repetition. */
-static enum err make_message(struct overlay *o, struct session *s, struct noise *n,
-			     uint64_t now_us)
+static enum err make_message(struct overlay *o, struct session *s, struct noise *n, uint64_t now_us)
 {
 	size_t payload_len, cap;
 	enum err e;
@@ -110,8 +109,8 @@ static enum err make_message(struct overlay *o, struct session *s, struct noise 
 		return e;
 	cap = payload_len + NOISE_MESSAGE1_OVERHEAD;
 	s->message = malloc(cap);
-	e = s->message ? noise_write(n, o->plain, payload_len, s->message, cap, &s->message_len) :
-			 ERR_NO_MEMORY;
+	e = s->message ? noise_write(n, o->plain, payload_len, s->message, cap, &s->message_len)
+		       : ERR_NO_MEMORY;
 	secret_wipe(o->plain, payload_len);
 	return e;
 }
@@ -299,9 +298,8 @@ static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signa
 	if (!s || !s->noise || memcmp(s->xid, m->xid, sizeof(m->xid)) != 0)
 		return DROP_STALE;
 	h = calloc(1, sizeof(*h));
-	e = h ? noise_read(s->noise, m->body, m->body_len, o->plain,
-			   sizeof(o->plain), &plain_len) :
-		ERR_NO_MEMORY;
+	e = h ? noise_read(s->noise, m->body, m->body_len, o->plain, sizeof(o->plain), &plain_len)
+	      : ERR_NO_MEMORY;
 	if (e == OK)
 		e = signal_handshake_decode(o->plain, plain_len, h);
 	if (e == OK)

@@ -103,8 +103,7 @@ enum err overlay_create(struct overlay **ret, const struct overlay_params *param
 	o->certificate_len = params->certificate_len;
 	*ret_why = cert_verify(o->certificate, o->certificate_len, o->authority_public,
 			       (int64_t)(params->unix_us / US_PER_S), &o->own);
-	if (*ret_why == OK &&
-	    memcmp(o->own.noise_public, params->noise->public, DH_BYTES) != 0)
+	if (*ret_why == OK && memcmp(o->own.noise_public, params->noise->public, DH_BYTES) != 0)
 		*ret_why = DROP_IDENTITY;
 	e = *ret_why == OK ? create_parts(o, params) : ERR_INVALID;
 	/* Pointers of the caller are not kept. */
@@ -391,8 +390,8 @@ void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket)
 	drain_ice(o, now_us);
 }
 
-enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
-				  const struct netaddr *servers, size_t count)
+enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us, const struct netaddr *servers,
+				  size_t count)
 {
 	enum err e = ice_engine_set_stun_servers(o->ice, now_us, servers, count);
 

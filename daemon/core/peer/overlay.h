@@ -55,7 +55,7 @@
 /* Packets that wait for one peer while it is being connected. */
 #define OVERLAY_QUEUE_PACKETS 64
 /* No peer: the packet's destination belongs to nobody we know. */
-#define OVERLAY_NO_PEER	      UINT32_MAX
+#define OVERLAY_NO_PEER UINT32_MAX
 
 struct overlay;
 
@@ -63,15 +63,15 @@ struct overlay_params {
 	struct random_source random;
 	size_t max_peers;
 	size_t queue_packets; /* shared by all peers */
-	size_t mtu; /* largest inner packet in bytes */
-	uint16_t ta_ms; /* pacing that we propose, 0 = default */
-	uint8_t lanes; /* lanes that our data plane receives */
+	size_t mtu;	      /* largest inner packet in bytes */
+	uint16_t ta_ms;	      /* pacing that we propose, 0 = default */
+	uint8_t lanes;	      /* lanes that our data plane receives */
 	uint16_t max_sockets;
 	const struct dh_keypair *noise; /* copied to secret memory */
-	const uint8_t *certificate; /* our own, copied */
+	const uint8_t *certificate;	/* our own, copied */
 	size_t certificate_len;
 	const uint8_t *authority_public; /* SIGN_PUBLIC_BYTES */
-	uint64_t epoch; /* higher with every start of the daemon */
+	uint64_t epoch;			 /* higher with every start of the daemon */
 	uint64_t last_stamp_us; /* stamp of the newest offer of an earlier life, 0 = none */
 	const struct stamp_table *stamps; /* of other hosts' offers, copied; NULL = none */
 	uint64_t now_us;
@@ -92,15 +92,15 @@ enum overlay_peer_state {
 /* Why the last attempt ended, for people: see overlay_reason_text(). */
 enum overlay_reason {
 	OVERLAY_REASON_NONE,
-	OVERLAY_REASON_ABSENT, /* the rendezvous says that the peer is not registered */
+	OVERLAY_REASON_ABSENT,	/* the rendezvous says that the peer is not registered */
 	OVERLAY_REASON_UNKNOWN, /* the rendezvous knows no such member */
 	OVERLAY_REASON_NO_ANSWER,
-	OVERLAY_REASON_NO_PATH, /* ICE found no working pair */
-	OVERLAY_REASON_LOST, /* the path stopped working */
-	OVERLAY_REASON_CLOSED, /* the peer said goodbye */
-	OVERLAY_REASON_OFFLINE, /* no connection to the rendezvous */
+	OVERLAY_REASON_NO_PATH,	    /* ICE found no working pair */
+	OVERLAY_REASON_LOST,	    /* the path stopped working */
+	OVERLAY_REASON_CLOSED,	    /* the peer said goodbye */
+	OVERLAY_REASON_OFFLINE,	    /* no connection to the rendezvous */
 	OVERLAY_REASON_CERTIFICATE, /* the peer's certificate is not acceptable */
-	OVERLAY_REASON_REFUSED, /* the rendezvous refused to forward */
+	OVERLAY_REASON_REFUSED,	    /* the rendezvous refused to forward */
 	OVERLAY_REASON_COUNT,
 };
 
@@ -165,10 +165,10 @@ struct overlay_session_keys {
 /* One peer for people. Strings live until the next call into the overlay. */
 struct overlay_peer_info {
 	uint32_t peer;
-	uint32_t session; /* the one that carries data, 0 = none */
-	const char *name; /* "" while only an address is known */
+	uint32_t session;	 /* the one that carries data, 0 = none */
+	const char *name;	 /* "" while only an address is known */
 	const struct cert *cert; /* NULL while it is not known */
-	bool present; /* registered, as far as the rendezvous told */
+	bool present;		 /* registered, as far as the rendezvous told */
 	enum overlay_peer_state state;
 	enum overlay_reason reason;
 	uint64_t since_us; /* when it entered the state */

@@ -192,9 +192,9 @@ void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 
 void peer_on_error(struct overlay *o, struct peer *p, uint64_t now_us, enum signal_error error)
 {
-	enum overlay_reason reason = error == SIGNAL_ERROR_ABSENT  ? OVERLAY_REASON_ABSENT :
-				     error == SIGNAL_ERROR_UNKNOWN ? OVERLAY_REASON_UNKNOWN :
-								     OVERLAY_REASON_REFUSED;
+	enum overlay_reason reason = error == SIGNAL_ERROR_ABSENT    ? OVERLAY_REASON_ABSENT
+				     : error == SIGNAL_ERROR_UNKNOWN ? OVERLAY_REASON_UNKNOWN
+								     : OVERLAY_REASON_REFUSED;
 
 	/* "Busy" and "too fast" pass: the same message goes again at its time. */
 	if (error == SIGNAL_ERROR_BUSY || error == SIGNAL_ERROR_RATE)

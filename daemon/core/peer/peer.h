@@ -29,19 +29,19 @@
 #include "daemon/core/tunnel/rekey.h"
 
 /* An offer is sent again after 1, 2 and 4 s, and given up 10 s after it was first sent. */
-#define OFFER_TRIES	  4
-#define OFFER_GIVE_UP_US  (10 * US_PER_S)
-#define LOOKUP_TRIES	  4
+#define OFFER_TRIES	 4
+#define OFFER_GIVE_UP_US (10 * US_PER_S)
+#define LOOKUP_TRIES	 4
 /* Pause after a failed attempt: doubles from the first to the second value. */
-#define BACKOFF_MIN_US	  (1 * US_PER_S)
-#define BACKOFF_MAX_US	  (60 * US_PER_S)
+#define BACKOFF_MIN_US (1 * US_PER_S)
+#define BACKOFF_MAX_US (60 * US_PER_S)
 /* A replaced session still opens what is in flight for so long. */
 #define SESSION_LINGER_US (5 * US_PER_S)
 /* One more answer of the same peer is not computed within this time. */
-#define OFFER_SPACING_US  (100 * US_PER_MS)
-#define EVENT_SLOTS	  1024
+#define OFFER_SPACING_US (100 * US_PER_MS)
+#define EVENT_SLOTS	 1024
 /* Left free for what one input can cause. */
-#define EVENT_RESERVE	  32
+#define EVENT_RESERVE 32
 
 /* Secret memory of one session or one exchange. */
 struct session_secret {
@@ -58,15 +58,15 @@ struct session {
 	struct noise *noise; /* initiator, until the answer is there */
 	struct ice_agent *agent;
 	enum aead_cipher cipher;
-	uint8_t lanes; /* that the peer uses */
+	uint8_t lanes;		       /* that the peer uses */
 	struct session_secret *secret; /* NULL until there are keys */
-	struct tunnel_tx *tx; /* the control lane */
+	struct tunnel_tx *tx;	       /* the control lane */
 	bool has_path;
 	struct ice_path path;
 	bool heard; /* authenticated data came over it */
 	struct tunnel_rekey rekey;
 	uint32_t candidates_version; /* of our candidates that the peer was told */
-	uint8_t *message; /* our offer or answer, to send it again */
+	uint8_t *message;	     /* our offer or answer, to send it again */
 	size_t message_len;
 };
 
@@ -88,7 +88,7 @@ struct peer {
 	struct packet_list queue;
 	struct heap_node timer;
 	uint8_t lookup_xid[SIGNAL_XID_BYTES];
-	uint8_t tries; /* of the present lookup or offer */
+	uint8_t tries;	   /* of the present lookup or offer */
 	uint64_t retry_us; /* DEADLINE_NONE: nothing to do again */
 	uint64_t give_up_us;
 	uint64_t rekey_us; /* when the keys of `current` want attention */
@@ -117,14 +117,14 @@ struct overlay {
 	struct route_table *routes;
 	struct packet_pool *pool;
 	uint32_t candidates_version; /* counts changes of our candidates */
-	struct fifo inject; /* sealed packets that came through the rendezvous */
-	struct fifo frames; /* for the rendezvous */
+	struct fifo inject;	     /* sealed packets that came through the rendezvous */
+	struct fifo frames;	     /* for the rendezvous */
 	struct fifo datagrams; /* sealed control packets: struct ice_transmit, then the bytes */
 	struct overlay_event events[EVENT_SLOTS];
 	size_t event_head, event_count;
 	struct drop_counters drops;
 	uint8_t scratch[SIGNAL_MESSAGE_MAX_BYTES]; /* a frame or packet while it is built */
-	uint8_t plain[SIGNAL_MESSAGE_MAX_BYTES]; /* a handshake payload; wiped after use */
+	uint8_t plain[SIGNAL_MESSAGE_MAX_BYTES];   /* a handshake payload; wiped after use */
 };
 
 /* overlay.c */
@@ -147,8 +147,7 @@ MUST_USE enum err directory_learn(struct overlay *o, uint64_t now_us, const uint
 				  size_t len, struct peer *p, struct peer **ret);
 void directory_send_lookup(struct overlay *o, struct peer *p);
 enum err directory_on_found(struct overlay *o, uint64_t now_us, const struct signal_message *m);
-enum err directory_on_presence(struct overlay *o, uint64_t now_us,
-			       const struct signal_message *m);
+enum err directory_on_presence(struct overlay *o, uint64_t now_us, const struct signal_message *m);
 /* Our overlay networks contain @address, and it is not our own. */
 bool directory_is_overlay_address(const struct overlay *o, const struct netaddr *address);
 
@@ -206,8 +205,8 @@ enum err rekey_on_answer(struct overlay *o, struct peer *p, uint64_t now_us, con
 
 /* session.c */
 /* Return: OK with a session that has an ICE agent and an index; ERR_NO_MEMORY, ERR_LIMIT. */
-MUST_USE enum err session_create(struct overlay *o, struct peer *p, uint64_t now_us,
-				 bool initiator, struct session **ret);
+MUST_USE enum err session_create(struct overlay *o, struct peer *p, uint64_t now_us, bool initiator,
+				 struct session **ret);
 /* The same without an agent: new keys for the session that p->current is. */
 MUST_USE enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 				      struct session **ret);

@@ -72,8 +72,8 @@ static void write_raw(const void *bytes, size_t len)
 static void damaged_is_as_good_as_none(void **state)
 {
 	static const uint8_t bad[][8] = {
-		{0x81, 0x82, 0x61, 'a', 0x61, 'b'}, /* a stamp that is text */
-		{0x9a, 0xff, 0xff, 0xff, 0xff},	    /* a count that is not there */
+		{0x81, 0x82, 0x61, 'a', 0x61, 'b'},  /* a stamp that is text */
+		{0x9a, 0xff, 0xff, 0xff, 0xff},	     /* a count that is not there */
 		{0x81, 0x82, 0x61, 'A', 0x01, 0x00}, /* trailing bytes */
 		{0xff},
 	};

@@ -162,8 +162,7 @@ static void absent_and_unknown_peers(void **state)
 	(void)mesh_run(&mesh, US_PER_S, NULL);
 	assert_int_equal(overlay_peer(alice->overlay, peer, &info), OK);
 	assert_int_equal(info.reason, OVERLAY_REASON_UNKNOWN);
-	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "alice", &peer),
-			 ERR_INVALID);
+	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "alice", &peer), ERR_INVALID);
 	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "No Name", &peer),
 			 ERR_INVALID);
 }
@@ -273,9 +272,9 @@ static bool record_offer(struct mesh *m, const struct mesh_host *from,
 	if (message->type == SIGNAL_FORWARD && message->kind == SIGNAL_BODY_OFFER) {
 		copy.type = SIGNAL_DELIVER;
 		memcpy(copy.from, from->name, strlen(from->name) + 1);
-		assert_int_equal(signal_message_encode(&copy, recorded, sizeof(recorded),
-						       &recorded_len),
-				 OK);
+		assert_int_equal(
+			signal_message_encode(&copy, recorded, sizeof(recorded), &recorded_len),
+			OK);
 	}
 	return true;
 }

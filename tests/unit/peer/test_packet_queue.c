@@ -38,7 +38,8 @@ static void keeps_order(void **state)
 	/* All slots are free again, and whole packets fit. */
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(packet_push(p, &a, (const uint8_t *)"0123456789abcdef", 16), OK);
-	assert_int_equal(packet_push(p, &b, (const uint8_t *)"0123456789abcdefg", 17), DROP_TOO_LONG);
+	assert_int_equal(packet_push(p, &b, (const uint8_t *)"0123456789abcdefg", 17),
+			 DROP_TOO_LONG);
 	packet_pool_destroy(p);
 }
 
