@@ -3,13 +3,15 @@
  *
  * An agent holds what survives a restart: the role and the tie-breaker (RFC 8445 s. 9), its state
  * and its place in the engine. A *generation* holds what a restart makes new: credentials of both
- * ends, the checklist, consent, timers. `current` carries the traffic. A restart will make `next`
- * beside it and swap them when `next` works; until then both are answered, since a request names
- * its generation by our username fragment.
+ * ends, the checklist, consent, timers. `current` carries the traffic. A restart makes `next`
+ * beside it, which does all that `current` does except carry traffic, until the owner switches;
+ * then the generation that was current becomes `old` and for a while only answers. Which of them a
+ * request is for is in its username: our fragment.
  *
- * Files: generation.c credentials and their table; agent.c life, path, state, timers; check.c the
- * side that asks; respond.c the side that answers; nomination.c and consent.c are policies without
- * state of the agent.
+ * Files: agent.c life, state, timers; generation.c credentials and their table; remote.c what the
+ * peer tells; restart.c one generation after another; path.c which pair carries the data; check.c
+ * the side that asks; respond.c the side that answers; event.c what the owner is told; nomination.c,
+ * consent.c and upgrade.c are policies that know nothing of the agent.
  */
 #ifndef ICETUN_ICE_AGENT_H
 #define ICETUN_ICE_AGENT_H
@@ -27,6 +29,7 @@
 #include "daemon/core/ice/engine.h"
 #include "daemon/core/ice/pacer.h"
 #include "daemon/core/ice/request.h"
+#include "daemon/core/ice/upgrade.h"
 #include "daemon/core/stun/message.h"
 
 /* Our own credentials: 48 and 144 random bits (RFC 8445 s. 5.3 asks for 24 and 128). */
@@ -61,7 +64,7 @@ enum ice_phase {
 
 /* A check that came before the remote description. */
 struct ice_early {
-	uint16_t socket;
+	struct ice_via via;
 	bool use_candidate;
 	uint32_t priority;
 	struct netaddr from;
@@ -88,11 +91,17 @@ struct ice_generation {
 	size_t nominating; /* the pair whose nomination is under way, or ICE_NO_PAIR */
 	bool patience_over;
 	uint64_t patience_us;
-	uint64_t next_check_us; /* Ta */
-	uint64_t nominate_us;	/* when to ask the policy again */
+	uint64_t nominate_us; /* when to ask the policy again */
 	uint64_t concluded_us;
 	struct ice_consent consent;
 	struct ice_request consent_requests[ICE_CONSENT_REQUESTS];
+};
+
+/* A candidate, or the end of candidates, of a generation that we have not heard of otherwise. */
+struct ice_early_candidate {
+	uint64_t ufrag_hash;
+	bool is_end;
+	struct ice_candidate candidate;
 };
 
 struct ice_agent {
@@ -102,14 +111,26 @@ struct ice_agent {
 	bool controlling;
 	uint64_t tie_breaker;
 	enum ice_agent_state state;
+	bool lite_peer;
+	bool idle;
 	bool had_path; /* at any time */
 	bool has_path; /* as the last path event said, or will say */
 	struct ice_path path;
+	bool has_next_path; /* the same of the next generation */
+	struct ice_path next_path;
 	struct ice_generation *current;
-	struct ice_generation *next; /* of a restart; not made yet */
+	struct ice_generation *next; /* of a restart, or NULL */
+	struct ice_generation *old;  /* replaced by a restart, until old_until_us; or NULL */
+	uint64_t old_until_us;
+	uint32_t last_generation; /* the newest number */
+	struct ice_early_candidate early[ICE_MAX_EARLY_CANDIDATES];
+	size_t early_count;
+	struct ice_upgrade upgrade;
 	struct heap_node timer;
 	struct ice_pace pace;
-	bool state_event, path_event;
+	uint64_t next_check_us; /* Ta */
+	bool state_event, path_event, next_path_event, next_failed_event, upgrade_event;
+	uint32_t failed_generation;
 	bool dirty; /* in the engine's list of agents with events */
 	struct ice_agent *prev_agent, *next_agent;
 	struct ice_agent *prev_dirty, *next_dirty;
@@ -121,6 +142,8 @@ struct ice_agent {
  * Return: OK, ERR_NO_MEMORY. */
 MUST_USE enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 					uint32_t number);
+/* Nothing waits for an answer any more. */
+void ice_generation_stop(struct ice_generation *g);
 void ice_generation_destroy(struct ice_generation *g);
 /* Return: the generation whose username fragment is these @len bytes, or NULL. */
 struct ice_generation *ice_generation_find(const struct ice_engine *e, const uint8_t *ufrag,
@@ -128,31 +151,73 @@ struct ice_generation *ice_generation_find(const struct ice_engine *e, const uin
 
 /* agent.c */
 
+/* The generations that check and may have a path. Return: the current one for 0, the next one,
+ * which may be NULL, for 1. */
+#define ICE_LIVE_GENERATIONS 2
+static inline struct ice_generation *ice_agent_live(const struct ice_agent *a, size_t i)
+{
+	return i == 0 ? a->current : a->next;
+}
+
 /* After anything has changed: chooses the path, asks the nomination policy, derives the state and
  * sets the timers. */
 void ice_agent_update(struct ice_agent *a, uint64_t now_us);
 /* Changes the role and recomputes all pairs. */
 void ice_agent_switch_role(struct ice_agent *a, bool controlling);
-/* @index is nominated: by the peer, or our nomination was accepted. */
-void ice_agent_nominate(struct ice_generation *g, size_t index, uint64_t now_us);
-/* Gives up the path: consent ran out or was revoked. */
-void ice_agent_lose_path(struct ice_generation *g, uint64_t now_us);
-/* Nothing came back on the nominated path for some time. Data may still arrive, from elsewhere: the
- * peer's NAT has been restarted, say. */
-bool ice_agent_path_is_suspect(const struct ice_generation *g, uint64_t now_us);
-/* Pair @index has answered while the path is suspect: it is the path from now on. */
-void ice_agent_replace_path(struct ice_generation *g, size_t index, uint64_t now_us);
-/* A socket is new: while checks run it takes part. */
-void ice_agent_add_socket(struct ice_agent *a, uint64_t now_us, uint16_t socket);
+/* A socket or a relay is new: while checks run it takes part. */
+void ice_agent_add_base(struct ice_agent *a, uint64_t now_us, struct ice_via via);
+/* It is gone. */
+void ice_agent_drop_base(struct ice_agent *a, uint64_t now_us, struct ice_via via);
+/* The local candidates have changed in a way that may help a relayed session. */
+void ice_agent_on_local_change(struct ice_agent *a, uint64_t now_us);
 /* The system refused to send. */
-void ice_agent_on_send_error(struct ice_agent *a, uint64_t now_us, uint16_t socket,
+void ice_agent_on_send_error(struct ice_agent *a, uint64_t now_us, struct ice_via via,
 			     const struct netaddr *to);
-/* The socket is gone. */
-void ice_agent_drop_socket(struct ice_agent *a, uint64_t now_us, uint16_t socket);
 void ice_agent_on_pace(struct ice_agent *a, uint64_t now_us);
 void ice_agent_on_deadline(struct ice_agent *a, uint64_t now_us);
-/* PRIORITY of checks from @socket: that of a peer-reflexive candidate (RFC 8445 s. 7.1.1). */
-uint32_t ice_agent_prflx_priority(const struct ice_agent *a, uint16_t socket);
+/* PRIORITY of checks over @via: that of a peer-reflexive candidate (RFC 8445 s. 7.1.1). */
+uint32_t ice_agent_prflx_priority(const struct ice_agent *a, struct ice_via via);
+
+/* remote.c */
+
+/* Pairs the local candidates over @via with what the peer has. */
+void ice_remote_pair_base(struct ice_generation *g, struct ice_via via);
+
+/* restart.c */
+
+/* Serves the time limits of the old and the next generation. */
+void ice_restart_on_deadline(struct ice_agent *a, uint64_t now_us);
+uint64_t ice_restart_deadline(const struct ice_agent *a);
+
+/* path.c */
+
+/* Chooses the path: the nominated valid pair, or the best one before there is any. */
+void ice_path_choose(struct ice_generation *g, uint64_t now_us);
+/* Asks the nomination policy, and does what it says. */
+void ice_path_consider_nomination(struct ice_generation *g, uint64_t now_us);
+/* @index is nominated: by the peer, or our nomination was accepted. */
+void ice_path_nominate(struct ice_generation *g, size_t index, uint64_t now_us);
+/* Gives up the path: consent ran out or was revoked. */
+void ice_path_lose(struct ice_generation *g, uint64_t now_us);
+/* Nothing came back on the nominated path for some time. Data may still arrive, from elsewhere: the
+ * peer's NAT has been restarted, say. */
+bool ice_path_is_suspect(const struct ice_generation *g, uint64_t now_us);
+/* Pair @index has answered while the path is suspect: it is the path from now on. */
+void ice_path_replace(struct ice_generation *g, size_t index, uint64_t now_us);
+/* Ends all pairs over @via. */
+void ice_path_drop_base(struct ice_generation *g, uint64_t now_us, struct ice_via via);
+/* The peer is alive though our path is not: tries the last one again. */
+void ice_path_revive(struct ice_generation *g);
+/* Return: false when @g has no path. */
+bool ice_path_describe(const struct ice_generation *g, struct ice_path *ret);
+
+/* event.c */
+
+/* Notes what has changed since the last event, or since the last call. */
+void ice_event_note(struct ice_agent *a);
+bool ice_agent_has_event(const struct ice_agent *a);
+/* Return: false when there is none. */
+bool ice_agent_pop_event(struct ice_agent *a, struct ice_event *ret);
 
 /* check.c */
 
@@ -176,13 +241,13 @@ void ice_check_stop(struct ice_generation *g, struct ice_pair *p);
 void ice_check_on_deadline(struct ice_generation *g, uint64_t now_us);
 uint64_t ice_check_deadline(const struct ice_generation *g);
 /* A response to a request of this room's agents. Return: OK, DROP_*. */
-MUST_USE enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, uint16_t socket,
+MUST_USE enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, struct ice_via via,
 					const struct netaddr *from, const struct stun_message *m);
 
 /* respond.c */
 
 /* A Binding request. Return: OK, or why it was refused. */
-MUST_USE enum err ice_respond(struct ice_engine *e, uint64_t now_us, uint16_t socket,
+MUST_USE enum err ice_respond(struct ice_engine *e, uint64_t now_us, struct ice_via via,
 			      const struct netaddr *from, const struct stun_message *m);
 /* Treats the remembered early checks as if they came now. */
 void ice_respond_to_early(struct ice_generation *g, uint64_t now_us);

@@ -25,7 +25,7 @@ static void send_request(struct ice_generation *g, struct ice_pair *p, const str
 	if (r->nominate)
 		stun_write_flag(&w, STUN_USE_CANDIDATE);
 	if (stun_write_finish(&w, g->remote_pwd, strlen(g->remote_pwd), true, &len) == OK)
-		ice_engine_transmit(g->agent->engine, p->socket, &p->to, buf, len);
+		ice_engine_transmit(g->agent->engine, p->via, &p->to, buf, len);
 }
 
 static void start(struct ice_generation *g, struct ice_pair *p, struct ice_request *r, uint8_t rc,
@@ -88,7 +88,7 @@ void ice_check_keep_alive(struct ice_generation *g, struct ice_pair *p, uint64_t
 	random_bytes(&e->random, txid, sizeof(txid));
 	stun_write_begin(&w, buf, sizeof(buf), STUN_CLASS_INDICATION, STUN_METHOD_BINDING, txid);
 	if (stun_write_finish(&w, NULL, 0, true, &len) == OK)
-		ice_engine_transmit(e, p->socket, &p->to, buf, len);
+		ice_engine_transmit(e, p->via, &p->to, buf, len);
 }
 
 void ice_check_trigger(struct ice_generation *g, size_t index)
@@ -221,7 +221,8 @@ static void on_error(struct ice_generation *g, struct ice_pair *p, struct ice_re
 	bool is_current = r == &p->check;
 
 	ice_request_stop(&g->agent->engine->requests, r);
-	if (m->error.code == STUN_ERROR_ROLE_CONFLICT) {
+	/* A lite peer does not control, whatever it says (s. 6.1.1). */
+	if (m->error.code == STUN_ERROR_ROLE_CONFLICT && !g->agent->lite_peer) {
 		on_role_conflict(g, r);
 		if (r->kind == ICE_REQUEST_CHECK && p->state == ICE_PAIR_IN_PROGRESS)
 			ice_check_trigger(g, index);
@@ -231,7 +232,7 @@ static void on_error(struct ice_generation *g, struct ice_pair *p, struct ice_re
 	}
 	if (r->kind == ICE_REQUEST_CONSENT) {
 		if (m->error.code == STUN_ERROR_FORBIDDEN && index == g->path)
-			ice_agent_lose_path(g, now_us);
+			ice_path_lose(g, now_us);
 		return;
 	}
 	if (is_current)
@@ -243,7 +244,7 @@ static void set_valid(struct ice_generation *g, struct ice_pair *p, const struct
 		      uint64_t now_us)
 {
 	const struct ice_candidate *c =
-		ice_locals_find_candidate(&g->agent->engine->locals, p->socket, mapped);
+		ice_locals_find_candidate(&g->agent->engine->locals, p->via, mapped);
 
 	ice_checklist_set_valid(&g->list, p, now_us, mapped, c ? c->type : ICE_CANDIDATE_PRFLX,
 				c ? c->priority : p->prflx_priority);
@@ -263,13 +264,15 @@ static void on_check_success(struct ice_generation *g, struct ice_pair *p, struc
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_SUCCEEDED);
 	ice_checklist_thaw_foundation(&g->list, p->foundation);
 	set_valid(g, p, mapped, now_us);
-	if (r->pair != g->path && ice_agent_path_is_suspect(g, now_us))
-		ice_agent_replace_path(g, r->pair, now_us);
+	if (r->pair == g->path)
+		(void)ice_consent_on_proof(&g->consent, now_us);
+	else if (ice_path_is_suspect(g, now_us))
+		ice_path_replace(g, r->pair, now_us);
 	if (nominate && g->agent->controlling) {
 		g->nominating = ICE_NO_PAIR;
-		ice_agent_nominate(g, r->pair, now_us);
+		ice_path_nominate(g, r->pair, now_us);
 	} else if (p->use_candidate && !g->agent->controlling) {
-		ice_agent_nominate(g, r->pair, now_us);
+		ice_path_nominate(g, r->pair, now_us);
 	}
 }
 
@@ -281,17 +284,17 @@ static void on_consent_success(struct ice_generation *g, struct ice_pair *p, str
 		return;
 	set_valid(g, p, mapped, now_us);
 	if (r->pair == g->path)
-		ice_consent_on_proof(&g->consent, now_us);
+		(void)ice_consent_on_proof(&g->consent, now_us);
 }
 
-static enum err verify(const struct ice_generation *g, const struct ice_pair *p, uint16_t socket,
+static enum err verify(const struct ice_generation *g, const struct ice_pair *p, struct ice_via via,
 		       const struct netaddr *from, const struct stun_message *m)
 {
 	enum err err = stun_check_integrity(m, g->remote_pwd, strlen(g->remote_pwd));
 
 	if (err != OK)
 		return err;
-	if (socket != p->socket || !ice_same_address(from, &p->to))
+	if (!ice_via_equal(via, p->via) || !ice_same_address(from, &p->to))
 		return DROP_ASYMMETRIC;
 	if (m->class == STUN_CLASS_ERROR)
 		return stun_has(m, STUN_ERROR_CODE) ? OK : DROP_MALFORMED;
@@ -305,12 +308,12 @@ static enum err verify(const struct ice_generation *g, const struct ice_pair *p,
 	return OK;
 }
 
-enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, uint16_t socket,
+enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, struct ice_via via,
 			       const struct netaddr *from, const struct stun_message *m)
 {
 	struct ice_generation *g = r->owner;
 	struct ice_pair *p = &g->list.pairs[r->pair];
-	enum err err = verify(g, p, socket, from, m);
+	enum err err = verify(g, p, via, from, m);
 
 	/* Nobody but the peer can have sent the rest: the transaction is over (s. 7.2.5.2). */
 	if (err == DROP_INTEGRITY || (err != OK && r->kind == ICE_REQUEST_CONSENT))

@@ -98,10 +98,11 @@ enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct netaddr *
 	return OK;
 }
 
-size_t ice_checklist_find(const struct ice_checklist *l, uint16_t socket, const struct netaddr *to)
+size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
+			  const struct netaddr *to)
 {
 	for (size_t i = 0; i < l->pair_count; i++) {
-		if (l->pairs[i].socket == socket && ice_same_address(&l->pairs[i].to, to))
+		if (ice_via_equal(l->pairs[i].via, via) && ice_same_address(&l->pairs[i].to, to))
 			return i;
 	}
 	return ICE_NO_PAIR;
@@ -141,13 +142,14 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 {
 	const struct ice_remote *remote = &l->remotes[remote_index];
 	struct ice_pair new = {
-		.socket = local->socket,
+		.via = {.socket = local->socket, .relay = local->relay},
 		.remote = (uint16_t)remote_index,
 		.local_type = local->type,
 		.to = remote->addr,
 		.local_priority = local->priority,
 		.prflx_priority = prflx_priority,
 		.foundation = hash_foundation(remote->foundation, local->foundation),
+		.wants_permit = local->relay != 0,
 	};
 	size_t at;
 
@@ -155,7 +157,7 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 		return ICE_NO_PAIR;
 	new.to.scope_id = netaddr_is_link_local(&remote->addr) ? local->base.scope_id : 0;
 	compute_priority(l, &new);
-	at = ice_checklist_find(l, local->socket, &remote->addr);
+	at = ice_checklist_find(l, new.via, &remote->addr);
 	if (at != ICE_NO_PAIR) {
 		struct ice_pair *p = &l->pairs[at];
 
@@ -168,8 +170,11 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 		return at;
 	}
 	at = make_room(l, new.priority);
-	if (at != ICE_NO_PAIR)
+	if (at != ICE_NO_PAIR) {
+		l->permits_wanted -= l->pairs[at].wants_permit;
 		l->pairs[at] = new;
+		l->permits_wanted += new.wants_permit;
+	}
 	return at;
 }
 
@@ -298,6 +303,34 @@ size_t ice_checklist_pending(const struct ice_checklist *l)
 	return l->state_count[ICE_PAIR_WAITING] + l->state_count[ICE_PAIR_IN_PROGRESS];
 }
 
+bool ice_checklist_wants_permit(const struct ice_checklist *l)
+{
+	return l->permits_wanted != 0;
+}
+
+/* The relay of a pair may be gone meanwhile: then nothing is wanted any more. */
+size_t ice_checklist_pop_permit(struct ice_checklist *l)
+{
+	size_t found = ICE_NO_PAIR;
+
+	for (size_t i = 0; l->permits_wanted != 0 && i < l->pair_count; i++) {
+		struct ice_pair *p = &l->pairs[i];
+
+		if (!p->wants_permit)
+			continue;
+		if (p->via.relay) {
+			if (found == ICE_NO_PAIR)
+				found = i;
+			if (!ice_via_equal(p->via, l->pairs[found].via) ||
+			    !netaddr_ip_equal(&p->to, &l->pairs[found].to))
+				continue;
+		}
+		p->wants_permit = false;
+		l->permits_wanted--;
+	}
+	return found;
+}
+
 void ice_checklist_set_controlling(struct ice_checklist *l, bool controlling)
 {
 	l->controlling = controlling;
@@ -316,6 +349,11 @@ void ice_checklist_set_valid(struct ice_checklist *l, struct ice_pair *p, uint64
 	p->local_type = type;
 	p->valid_local_priority = priority;
 	compute_priority(l, p);
+}
+
+bool ice_pair_is_relayed(const struct ice_checklist *l, const struct ice_pair *p)
+{
+	return p->via.relay || l->remotes[p->remote].type == ICE_CANDIDATE_RELAY;
 }
 
 void ice_checklist_set_invalid(struct ice_pair *p)

@@ -7,9 +7,9 @@
  * their index, which never changes while they live; when the list is full a pair that was not begun
  * gives way to a better one.
  *
- * A pair is (socket, remote address): packets to a remote address leave a socket from its base,
- * whichever local candidate they are meant for, so replacing reflexive candidates by their bases
- * (s. 6.1.2.4) is in the key. A relayed candidate will be one more part of that key.
+ * A pair is (base, remote address): packets to a remote address leave a base in one way, whichever
+ * local candidate they are meant for, so replacing reflexive candidates by their bases (s. 6.1.2.4)
+ * is in the key.
  */
 #ifndef ICETUN_ICE_CHECKLIST_H
 #define ICETUN_ICE_CHECKLIST_H
@@ -22,6 +22,7 @@
 #include "daemon/core/ice/candidate.h"
 #include "daemon/core/ice/engine.h"
 #include "daemon/core/ice/request.h"
+#include "daemon/core/ice/via.h"
 
 #define ICE_NO_PAIR SIZE_MAX
 /* Signalled ones, and as many that we only learnt of by their checks. */
@@ -36,7 +37,7 @@ struct ice_remote {
 };
 
 struct ice_pair {
-	uint16_t socket;
+	struct ice_via via;
 	uint16_t remote;	   /* index in remotes */
 	enum ice_pair_state state; /* written only by ice_checklist_set_state() */
 	enum ice_candidate_type local_type;
@@ -48,6 +49,7 @@ struct ice_pair {
 	bool queued;	    /* in the queue of triggered checks */
 	bool use_candidate; /* the peer nominates it: applies when our check succeeds */
 	bool unreachable;   /* the system refused to send */
+	bool wants_permit;  /* relayed, and its server has not been asked for a permission */
 	bool nominated;
 	/* Set by a success: the valid pair that the check produced (s. 7.2.5.3.2). */
 	bool valid;
@@ -72,6 +74,7 @@ struct ice_checklist {
 	size_t triggered_head, triggered_count;
 	struct ice_remote remotes[ICE_MAX_REMOTES];
 	size_t remote_count;
+	size_t permits_wanted;
 	uint32_t prflx_count; /* names foundations of peer-reflexive candidates */
 };
 
@@ -91,12 +94,13 @@ MUST_USE enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct 
 struct ice_remote *ice_checklist_find_remote(struct ice_checklist *l, const struct netaddr *addr);
 
 /* Pairs @local with remote @remote_index. An existing pair of the same base keeps the higher
- * priority. @prflx_priority: PRIORITY for checks from this socket. Return: the pair's index;
+ * priority. @prflx_priority: PRIORITY for checks from this base. Return: the pair's index;
  * ICE_NO_PAIR when they cannot be paired or the list is full of better ones. */
 size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *local,
 			  uint32_t prflx_priority, size_t remote_index);
 /* Return: the index of the pair, or ICE_NO_PAIR. */
-size_t ice_checklist_find(const struct ice_checklist *l, uint16_t socket, const struct netaddr *to);
+size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
+			  const struct netaddr *to);
 
 /* The one place that changes a pair's state. */
 void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,
@@ -120,8 +124,16 @@ bool ice_checklist_has_next(const struct ice_checklist *l);
 /* Checks that wait or are in progress: N of the RTO rule. */
 size_t ice_checklist_pending(const struct ice_checklist *l);
 
+/* True when some pair wants a permission. */
+bool ice_checklist_wants_permit(const struct ice_checklist *l);
+/* Return: a pair that wants a permission, or ICE_NO_PAIR. It and all that the same permission is
+ * good for, as permissions are for addresses without ports (RFC 8656 s. 9), want it no more. */
+size_t ice_checklist_pop_permit(struct ice_checklist *l);
+
 /* Recomputes all pair priorities for our role. */
 void ice_checklist_set_controlling(struct ice_checklist *l, bool controlling);
+/* True when a relay of either end carries what goes over @p. */
+bool ice_pair_is_relayed(const struct ice_checklist *l, const struct ice_pair *p);
 /* No packets may go over @p any more. */
 void ice_checklist_set_invalid(struct ice_pair *p);
 /* Marks @p valid: the check's response saw us at @mapped, which is a candidate of @type with

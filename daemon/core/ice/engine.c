@@ -57,6 +57,7 @@ enum err ice_engine_create(struct ice_engine **ret, const struct ice_engine_para
 	e->ta_ms = params->ta_ms ? params->ta_ms : ICE_TA_DEFAULT_MS;
 	e->rc = params->rc ? params->rc : ICE_RC_DEFAULT;
 	err = init_tables(e, params->max_sockets ? params->max_sockets : 16);
+	e->locals.allow_low_ports = params->allow_low_ports;
 	if (err != OK) {
 		ice_engine_destroy(e);
 		return err;
@@ -80,13 +81,14 @@ void ice_engine_destroy(struct ice_engine *e)
 	free(e);
 }
 
-void ice_engine_transmit(struct ice_engine *e, uint16_t socket, const struct netaddr *to,
+void ice_engine_transmit(struct ice_engine *e, struct ice_via via, const struct netaddr *to,
 			 const uint8_t *buf, size_t len)
 {
 	struct ice_transmit t;
 
 	memset(&t, 0, sizeof(t));
-	t.socket = socket;
+	t.socket = via.socket;
+	t.relay = via.relay;
 	t.to = *to;
 	t.len = len;
 	drop_count(&e->drops, fifo_push(&e->transmits, &t, sizeof(t), buf, len));
@@ -108,43 +110,45 @@ void ice_engine_set_dirty(struct ice_engine *e, struct ice_agent *a)
 	DL_APPEND2(e->dirty, a, prev_dirty, next_dirty);
 }
 
-static void pop_agent_event(struct ice_engine *e, struct ice_agent *a, struct ice_event *ret)
+/* Return: false when the agent that seemed to have an event has none. */
+static bool pop_agent_event(struct ice_engine *e, struct ice_agent *a, struct ice_event *ret)
 {
-	*ret = (struct ice_event){
-		.type = a->state_event ? ICE_EVENT_STATE : ICE_EVENT_PATH,
-		.agent = a,
-		.cookie = a->cookie,
-		.state = a->state,
-	};
-	ret->has_path = ice_agent_get_path(a, &ret->path);
-	if (a->state_event)
-		a->state_event = false;
-	else
-		a->path_event = false;
-	if (a->state_event || a->path_event)
-		return;
+	bool has = ice_agent_pop_event(a, ret);
+
+	if (ice_agent_has_event(a))
+		return has;
 	a->dirty = false;
 	DL_DELETE2(e->dirty, a, prev_dirty, next_dirty);
+	return has;
 }
 
 bool ice_engine_pop_event(struct ice_engine *e, struct ice_event *ret)
 {
+	const struct ice_candidate *new;
+
 	if (ice_gatherer_pop_event(e, ret))
 		return true;
+	new = ice_locals_pop_new(&e->locals);
+	if (new) {
+		*ret = (struct ice_event){.type = ICE_EVENT_LOCAL_CANDIDATE, .candidate = *new};
+		return true;
+	}
 	if (e->gathered_event) {
 		e->gathered_event = false;
 		*ret = (struct ice_event){.type = ICE_EVENT_GATHERED};
 		return true;
 	}
-	if (!e->dirty)
-		return false;
-	pop_agent_event(e, e->dirty, ret);
-	return true;
+	while (e->dirty) {
+		if (pop_agent_event(e, e->dirty, ret))
+			return true;
+	}
+	return false;
 }
 
 bool ice_engine_is_gathered(const struct ice_engine *e)
 {
-	return e->locals.socket_count > 0 && ice_gatherer_is_settled(&e->gatherer);
+	return e->locals.socket_count > 0 && !e->relays_pending &&
+	       ice_gatherer_is_settled(&e->gatherer);
 }
 
 static void notice_gathered(struct ice_engine *e)
@@ -176,40 +180,95 @@ static void update_gathering(struct ice_engine *e, uint64_t now_us)
 	notice_gathered(e);
 }
 
-enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket,
-			       const struct netaddr *base, uint16_t local_preference)
+static enum err add_base(struct ice_engine *e, uint64_t now_us, const struct ice_base *base)
 {
 	struct ice_agent *a;
 	enum err err;
 
-	if (socket == ICE_NO_SOCKET || !ice_is_usable_address(base))
+	if (!ice_is_usable_address(&base->addr))
 		return ERR_INVALID;
-	if (ice_locals_refuses(&e->locals, base))
+	if (ice_locals_refuses(&e->locals, &base->addr))
 		return DROP_BLOCKED;
-	err = ice_locals_add(&e->locals, socket, base, local_preference);
+	err = ice_locals_add(&e->locals, base);
 	if (err != OK)
 		return err;
-	ice_locals_list_hosts(&e->locals);
+	ice_gatherer_list_candidates(e);
 	DL_FOREACH2(e->agents, a, next_agent)
 	{
-		ice_agent_add_socket(a, now_us, socket);
+		ice_agent_add_base(a, now_us, base->via);
 	}
+	if (!base->via.relay)
+		ice_engine_on_local_change(e, now_us);
 	update_gathering(e, now_us);
 	return OK;
 }
 
-void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket)
+void ice_engine_on_local_change(struct ice_engine *e, uint64_t now_us)
 {
 	struct ice_agent *a;
 
-	if (!ice_locals_find(&e->locals, socket))
-		return;
-	ice_locals_remove(&e->locals, socket);
 	DL_FOREACH2(e->agents, a, next_agent)
 	{
-		ice_agent_drop_socket(a, now_us, socket);
+		ice_agent_on_local_change(a, now_us);
+	}
+}
+
+static void remove_base(struct ice_engine *e, uint64_t now_us, struct ice_via via)
+{
+	struct ice_agent *a;
+
+	ice_locals_remove(&e->locals, via);
+	DL_FOREACH2(e->agents, a, next_agent)
+	{
+		ice_agent_drop_base(a, now_us, via);
 	}
 	update_gathering(e, now_us);
+}
+
+enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket,
+			       const struct netaddr *base, uint16_t local_preference)
+{
+	if (socket == ICE_NO_SOCKET)
+		return ERR_INVALID;
+	return add_base(e, now_us,
+			&(struct ice_base){.via = ice_via_socket(socket),
+					   .local_preference = local_preference,
+					   .addr = *base});
+}
+
+void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket)
+{
+	if (ice_locals_find(&e->locals, ice_via_socket(socket)))
+		remove_base(e, now_us, ice_via_socket(socket));
+}
+
+enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay,
+			      uint16_t socket, const struct netaddr *relayed,
+			      const struct netaddr *mapped, const struct netaddr *server,
+			      uint16_t local_preference)
+{
+	if (relay == 0)
+		return ERR_INVALID;
+	return add_base(e, now_us,
+			&(struct ice_base){.via = {.socket = socket, .relay = relay},
+					   .local_preference = local_preference,
+					   .addr = *relayed,
+					   .mapped = *mapped,
+					   .server = *server});
+}
+
+void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay)
+{
+	const struct ice_base *base = ice_locals_find_relay(&e->locals, relay);
+
+	if (base)
+		remove_base(e, now_us, base->via);
+}
+
+void ice_engine_set_relays_pending(struct ice_engine *e, bool pending)
+{
+	e->relays_pending = pending;
+	notice_gathered(e);
 }
 
 enum err ice_engine_set_stun_servers(struct ice_engine *e, uint64_t now_us,
@@ -226,6 +285,15 @@ enum err ice_engine_set_stun_servers(struct ice_engine *e, uint64_t now_us,
 	e->gatherer.server_count = count;
 	update_gathering(e, now_us);
 	return OK;
+}
+
+bool ice_engine_stun_server_info(const struct ice_engine *e, size_t i,
+				 struct ice_stun_server_info *ret)
+{
+	if (i >= e->gatherer.server_count)
+		return false;
+	ice_gatherer_describe(&e->gatherer, i, ret);
+	return true;
 }
 
 enum err ice_engine_set_blocked(struct ice_engine *e, const struct netprefix *prefixes,
@@ -252,7 +320,7 @@ const struct ice_candidate *ice_engine_local_candidates(const struct ice_engine 
 	return e->locals.candidates;
 }
 
-static enum err input_response(struct ice_engine *e, uint64_t now_us, uint16_t socket,
+static enum err input_response(struct ice_engine *e, uint64_t now_us, struct ice_via via,
 			       const struct netaddr *from, const struct stun_message *m)
 {
 	struct ice_request *r = ice_request_find(&e->requests, m->txid);
@@ -262,23 +330,22 @@ static enum err input_response(struct ice_engine *e, uint64_t now_us, uint16_t s
 	switch (r->kind) {
 	case ICE_REQUEST_CHECK:
 	case ICE_REQUEST_CONSENT:
-		return ice_check_on_response(now_us, r, socket, from, m);
+		return ice_check_on_response(now_us, r, via, from, m);
 	case ICE_REQUEST_GATHER:
-		return ice_gatherer_on_response(e, now_us, r, socket, from, m);
+		return ice_gatherer_on_response(e, now_us, r, via, from, m);
 	}
 	return DROP_NO_TRANSACTION;
 }
 
-static enum err input(struct ice_engine *e, uint64_t now_us, uint16_t socket,
-		      const struct netaddr *from, const uint8_t *buf, size_t len)
+static enum err decode_and_input(struct ice_engine *e, uint64_t now_us, const struct ice_base *base,
+				 const struct netaddr *from, const uint8_t *buf, size_t len)
 {
-	const struct ice_socket *s = ice_locals_find(&e->locals, socket);
 	struct stun_message m;
 	enum err err;
 
-	if (!s)
+	if (!base)
 		return DROP_STATE;
-	if (from->family != s->base.family || ice_locals_refuses(&e->locals, from))
+	if (from->family != base->addr.family || ice_locals_refuses(&e->locals, from))
 		return DROP_BLOCKED;
 	err = stun_decode(&m, buf, len);
 	if (err != OK)
@@ -287,24 +354,37 @@ static enum err input(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 		return DROP_UNKNOWN_TYPE;
 	switch (m.class) {
 	case STUN_CLASS_REQUEST:
-		return ice_respond(e, now_us, socket, from, &m);
+		return ice_respond(e, now_us, base->via, from, &m);
 	case STUN_CLASS_INDICATION:
 		return OK; /* a keepalive: it has done its work on the way (RFC 8445 s. 11) */
 	case STUN_CLASS_SUCCESS:
 	case STUN_CLASS_ERROR:
-		return input_response(e, now_us, socket, from, &m);
+		return input_response(e, now_us, base->via, from, &m);
 	}
 	return DROP_UNKNOWN_TYPE;
+}
+
+static enum err input(struct ice_engine *e, uint64_t now_us, const struct ice_base *base,
+		      const struct netaddr *from, const uint8_t *buf, size_t len)
+{
+	enum err err = decode_and_input(e, now_us, base, from, buf, len);
+
+	ice_engine_pace(e, now_us);
+	notice_gathered(e);
+	return drop_count(&e->drops, err);
 }
 
 enum err ice_engine_input(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 			  const struct netaddr *from, const uint8_t *buf, size_t len)
 {
-	enum err err = input(e, now_us, socket, from, buf, len);
+	return input(e, now_us, ice_locals_find(&e->locals, ice_via_socket(socket)), from, buf,
+		     len);
+}
 
-	ice_engine_pace(e, now_us);
-	notice_gathered(e);
-	return drop_count(&e->drops, err);
+enum err ice_engine_input_relayed(struct ice_engine *e, uint64_t now_us, uint16_t relay,
+				  const struct netaddr *from, const uint8_t *buf, size_t len)
+{
+	return input(e, now_us, ice_locals_find_relay(&e->locals, relay), from, buf, len);
 }
 
 void ice_engine_on_send_error(struct ice_engine *e, uint64_t now_us, uint16_t socket,
@@ -314,7 +394,7 @@ void ice_engine_on_send_error(struct ice_engine *e, uint64_t now_us, uint16_t so
 
 	DL_FOREACH2(e->agents, a, next_agent)
 	{
-		ice_agent_on_send_error(a, now_us, socket, to);
+		ice_agent_on_send_error(a, now_us, ice_via_socket(socket), to);
 	}
 	e->drops.count[DROP_SEND]++;
 }

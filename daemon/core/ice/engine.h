@@ -95,6 +95,8 @@ struct ice_engine_params {
 	uint16_t ta_ms;	    /* what we propose, >= 5; 0 = ICE_TA_DEFAULT_MS */
 	uint8_t rc;	    /* sends of one request, 1..16; 0 = ICE_RC_DEFAULT */
 	size_t max_pairs;   /* of one checklist, <= 1000; 0 = ICE_MAX_PAIRS_DEFAULT */
+	/* Remote candidates may have a port below 1024; else none but 443 and 80 of public addresses. */
+	bool allow_low_ports;
 };
 
 enum ice_agent_state {
@@ -130,7 +132,8 @@ struct ice_path {
 	enum ice_candidate_type remote_type;
 	uint64_t rtt_us; /* 0 = not known */
 	bool nominated;
-	uint32_t generation; /* counts restarts of the session, from 0 */
+	bool consented; /* false: it lapsed while idle; data has to wait until it is there again */
+	uint32_t generation; /* counts restarts of the session at this end, from 0 */
 };
 
 enum ice_event_type {
@@ -213,6 +216,11 @@ MUST_USE enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, ui
 				       uint16_t local_preference);
 /* The allocation is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay);
+
+/* While the owner waits for allocations: the engine is not gathered, so no description says that no
+ * candidate will follow. The owner ends the wait, after ICE_GATHER_PATIENCE_US at the
+ * latest. */
+void ice_engine_set_relays_pending(struct ice_engine *e, bool pending);
 
 /* Replaces the list of STUN servers; what was learned from servers that stay is kept. @servers:
  * @count addresses, at most ICE_MAX_STUN_SERVERS. Return: OK, ERR_LIMIT, ERR_INVALID (then nothing

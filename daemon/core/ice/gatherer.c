@@ -26,15 +26,17 @@ static void set_state(struct ice_gather *row, enum ice_gather_state state, uint6
 	row->due_us = due_us;
 }
 
-static void list_candidates(struct ice_engine *e)
+void ice_gatherer_list_candidates(struct ice_engine *e)
 {
-	ice_locals_list_hosts(&e->locals);
+	ice_locals_list_bases(&e->locals);
 	for (size_t i = 0; i < e->gatherer.max_rows; i++) {
 		const struct ice_gather *row = &e->gatherer.rows[i];
 
 		if (row->state != ICE_GATHER_UNUSED && row->mapped.family != NETADDR_NONE)
-			ice_locals_list_mapped(&e->locals, ice_locals_find(&e->locals, row->socket),
-					       &row->mapped, &row->server);
+			ice_locals_list_mapped(
+				&e->locals,
+				ice_locals_find(&e->locals, ice_via_socket(row->socket)),
+				&row->mapped, &row->server);
 	}
 }
 
@@ -70,27 +72,29 @@ static bool has_server(const struct ice_gatherer *g, const struct netaddr *serve
 	return false;
 }
 
-static void ensure_row(struct ice_engine *e, uint64_t now_us, const struct ice_socket *s,
+static void ensure_row(struct ice_engine *e, uint64_t now_us, const struct ice_base *b,
 		       const struct netaddr *server)
 {
 	struct ice_gather *free_row = NULL;
 
-	if (!ice_can_pair(&s->base, server))
+	if (!ice_can_pair(&b->addr, server))
 		return;
 	for (size_t i = 0; i < e->gatherer.max_rows; i++) {
 		struct ice_gather *row = &e->gatherer.rows[i];
 
 		if (row->state == ICE_GATHER_UNUSED) {
 			free_row = free_row ? free_row : row;
-		} else if (row->socket == s->number && netaddr_equal(&row->server, server)) {
+		} else if (row->socket == b->via.socket && netaddr_equal(&row->server, server)) {
 			return;
 		}
 	}
 	if (!free_row)
 		return;
 	*free_row = (struct ice_gather){
-		.socket = s->number,
+		.socket = b->via.socket,
 		.server = *server,
+		.outcome = ICE_STUN_SERVER_ASKING,
+		.outcome_us = now_us,
 		.patience_us = now_us + ICE_GATHER_PATIENCE_US,
 		.request = {.kind = ICE_REQUEST_GATHER, .owner = free_row},
 	};
@@ -105,21 +109,22 @@ void ice_gatherer_update(struct ice_engine *e, uint64_t now_us)
 		struct ice_gather *row = &g->rows[i];
 
 		if (row->state == ICE_GATHER_UNUSED ||
-		    (ice_locals_find(&e->locals, row->socket) && has_server(g, &row->server)))
+		    (ice_locals_find(&e->locals, ice_via_socket(row->socket)) &&
+		     has_server(g, &row->server)))
 			continue;
 		ice_request_stop(&e->requests, &row->request);
 		set_state(row, ICE_GATHER_UNUSED, 0);
 	}
 	/* Servers outside, so that the first one is asked for every socket first. */
 	for (size_t i = 0; i < g->server_count; i++) {
-		for (size_t j = 0; j < e->locals.max_sockets; j++) {
-			const struct ice_socket *s = &e->locals.sockets[j];
+		for (size_t j = 0; j < e->locals.max_bases; j++) {
+			const struct ice_base *b = &e->locals.bases[j];
 
-			if (s->number != ICE_NO_SOCKET)
-				ensure_row(e, now_us, s, &g->servers[i]);
+			if (!ice_via_is_none(b->via) && !b->via.relay)
+				ensure_row(e, now_us, b, &g->servers[i]);
 		}
 	}
-	list_candidates(e);
+	ice_gatherer_list_candidates(e);
 	schedule(e);
 }
 
@@ -156,7 +161,7 @@ static void send(struct ice_engine *e, const struct ice_gather *row)
 	stun_write_begin(&w, buf, sizeof(buf), STUN_CLASS_REQUEST, STUN_METHOD_BINDING,
 			 row->request.txn.txid);
 	if (stun_write_finish(&w, NULL, 0, true, &len) == OK)
-		ice_engine_transmit(e, row->socket, &row->server, buf, len);
+		ice_engine_transmit(e, ice_via_socket(row->socket), &row->server, buf, len);
 }
 
 void ice_gatherer_on_pace(struct ice_engine *e, uint64_t now_us)
@@ -184,6 +189,14 @@ void ice_gatherer_on_pace(struct ice_engine *e, uint64_t now_us)
 	schedule(e);
 }
 
+static void set_outcome(struct ice_gather *row, enum ice_stun_server_state outcome,
+			uint64_t since_us)
+{
+	if (row->outcome != outcome)
+		row->outcome_us = since_us;
+	row->outcome = outcome;
+}
+
 /* The row rests until @due_us. */
 static void rest(struct ice_engine *e, struct ice_gather *row, uint64_t due_us)
 {
@@ -205,6 +218,9 @@ void ice_gatherer_on_deadline(struct ice_engine *e, uint64_t now_us)
 			continue;
 		if (now_us >= row->patience_us)
 			row->settled = true;
+		if (row->state == ICE_GATHER_ASKING &&
+		    now_us >= row->request.txn.started_us + ICE_GATHER_PATIENCE_US)
+			set_outcome(row, ICE_STUN_SERVER_SILENT, row->request.txn.started_us);
 		switch (stun_transaction_on_deadline(&row->request.txn, now_us)) {
 		case STUN_TRANSACTION_NOTHING:
 			break;
@@ -219,34 +235,42 @@ void ice_gatherer_on_deadline(struct ice_engine *e, uint64_t now_us)
 	schedule(e);
 }
 
-static void set_mapped(struct ice_engine *e, struct ice_gather *row, const struct netaddr *mapped)
+static void set_mapped(struct ice_engine *e, uint64_t now_us, struct ice_gather *row,
+		       const struct netaddr *mapped)
 {
-	const struct ice_socket *s = ice_locals_find(&e->locals, row->socket);
-	bool was_known = row->mapped.family != NETADDR_NONE;
-
 	if (netaddr_equal(&row->mapped, mapped))
 		return;
-	/* Behind no NAT, or seen alike by another server: nothing new to offer. */
-	row->has_event = was_known || (!ice_same_address(&s->base, mapped) &&
-				       !ice_locals_find_candidate(&e->locals, row->socket, mapped));
-	row->changed = was_known;
+	row->changed = row->mapped.family != NETADDR_NONE;
 	row->mapped = *mapped;
-	e->gatherer.has_events |= row->has_event;
-	list_candidates(e);
+	e->gatherer.has_events |= row->changed;
+	ice_gatherer_list_candidates(e);
+	ice_engine_on_local_change(e, now_us);
+}
+
+/* The server has answered, but not with anything of use. */
+static void on_refusal(struct ice_engine *e, struct ice_gather *row, uint16_t error,
+		       uint64_t now_us)
+{
+	row->error = error;
+	set_outcome(row, ICE_STUN_SERVER_REFUSED, now_us);
+	rest(e, row, now_us + ICE_GATHER_RETRY_US);
+	schedule(e);
 }
 
 enum err ice_gatherer_on_response(struct ice_engine *e, uint64_t now_us, struct ice_request *r,
-				  uint16_t socket, const struct netaddr *from,
+				  struct ice_via via, const struct netaddr *from,
 				  const struct stun_message *m)
 {
 	struct ice_gather *row = r->owner;
 	struct netaddr mapped;
 
-	if (socket != row->socket || !ice_same_address(from, &row->server))
+	if (!ice_via_equal(via, ice_via_socket(row->socket)) ||
+	    !ice_same_address(from, &row->server))
 		return DROP_ASYMMETRIC;
+	row->answered_us = now_us;
+	(void)stun_transaction_rtt(&r->txn, now_us, &row->rtt_us);
 	if (m->class == STUN_CLASS_ERROR || m->unknown.count) {
-		rest(e, row, now_us + ICE_GATHER_RETRY_US);
-		schedule(e);
+		on_refusal(e, row, stun_has(m, STUN_ERROR_CODE) ? m->error.code : 0, now_us);
 		return OK;
 	}
 	/* Servers of RFC 3489 know only the plain attribute; s. 5.1.1.2 wants them understood. */
@@ -257,12 +281,12 @@ enum err ice_gatherer_on_response(struct ice_engine *e, uint64_t now_us, struct 
 	else
 		return DROP_MALFORMED;
 	if (mapped.family != row->server.family || ice_locals_refuses(&e->locals, &mapped)) {
-		rest(e, row, now_us + ICE_GATHER_RETRY_US);
-		schedule(e);
+		on_refusal(e, row, 0, now_us);
 		return DROP_BLOCKED;
 	}
+	set_outcome(row, ICE_STUN_SERVER_ANSWERED, now_us);
 	rest(e, row, e->gatherer.keep_warm ? now_us + ICE_KEEP_WARM_US : DEADLINE_NONE);
-	set_mapped(e, row, &mapped);
+	set_mapped(e, now_us, row, &mapped);
 	schedule(e);
 	return OK;
 }
@@ -275,19 +299,57 @@ bool ice_gatherer_pop_event(struct ice_engine *e, struct ice_event *ret)
 		struct ice_gather *row = &g->rows[i];
 		const struct ice_candidate *c;
 
-		if (row->state == ICE_GATHER_UNUSED || !row->has_event)
+		if (row->state == ICE_GATHER_UNUSED || !row->changed)
 			continue;
-		row->has_event = false;
-		c = ice_locals_find_candidate(&e->locals, row->socket, &row->mapped);
+		row->changed = false;
+		c = ice_locals_find_candidate(&e->locals, ice_via_socket(row->socket),
+					      &row->mapped);
 		if (!c)
 			continue;
-		*ret = (struct ice_event){
-			.type = row->changed ? ICE_EVENT_MAPPING_CHANGED
-					     : ICE_EVENT_LOCAL_CANDIDATE,
-			.candidate = *c,
-		};
+		*ret = (struct ice_event){.type = ICE_EVENT_MAPPING_CHANGED, .candidate = *c};
 		return true;
 	}
 	g->has_events = false;
 	return false;
+}
+
+/* What speaks best for a server over all sockets. */
+static unsigned int rank(enum ice_stun_server_state state)
+{
+	switch (state) {
+	case ICE_STUN_SERVER_ANSWERED:
+		return 4;
+	case ICE_STUN_SERVER_ASKING:
+		return 3;
+	case ICE_STUN_SERVER_REFUSED:
+		return 2;
+	case ICE_STUN_SERVER_SILENT:
+		return 1;
+	case ICE_STUN_SERVER_UNUSED:
+		break;
+	}
+	return 0;
+}
+
+void ice_gatherer_describe(const struct ice_gatherer *g, size_t i, struct ice_stun_server_info *ret)
+{
+	uint64_t answered_us = 0;
+
+	*ret = (struct ice_stun_server_info){.addr = g->servers[i]};
+	for (size_t j = 0; j < g->max_rows; j++) {
+		const struct ice_gather *row = &g->rows[j];
+
+		if (row->state == ICE_GATHER_UNUSED || !netaddr_equal(&row->server, &ret->addr))
+			continue;
+		if (row->answered_us > answered_us)
+			answered_us = row->answered_us;
+		if (rank(row->outcome) <= rank(ret->state))
+			continue;
+		ret->state = row->outcome;
+		ret->since_us = row->outcome_us;
+		ret->rtt_us = row->rtt_us;
+		ret->error = row->outcome == ICE_STUN_SERVER_REFUSED ? row->error : 0;
+		ret->mapped = row->mapped;
+	}
+	ret->last_answer_us = answered_us;
 }

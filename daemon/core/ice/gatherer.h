@@ -18,6 +18,7 @@
 #include "daemon/core/ice/engine.h"
 #include "daemon/core/ice/pacer.h"
 #include "daemon/core/ice/request.h"
+#include "daemon/core/ice/via.h"
 #include "daemon/core/stun/message.h"
 
 /* A server that did not answer is asked again after this. */
@@ -38,9 +39,13 @@ struct ice_gather {
 	struct netaddr server;
 	struct netaddr mapped; /* NETADDR_NONE: not known */
 	bool settled;
-	bool has_event,
-		changed; /* LOCAL_CANDIDATE, or MAPPING_CHANGED when `changed`, is to be told */
-	uint64_t due_us; /* of DUE */
+	bool changed; /* MAPPING_CHANGED is to be told */
+	/* How the last requests went: ASKING while the first is under way. */
+	enum ice_stun_server_state outcome;
+	uint64_t outcome_us; /* since when */
+	uint64_t answered_us, rtt_us;
+	uint16_t error;
+	uint64_t due_us;      /* of DUE */
 	uint64_t patience_us; /* when it settles without an answer */
 	struct ice_request request;
 };
@@ -65,16 +70,21 @@ void ice_gatherer_update(struct ice_engine *e, uint64_t now_us);
 /* Turns re-asking on or off. */
 void ice_gatherer_set_keep_warm(struct ice_engine *e, uint64_t now_us, bool wanted);
 bool ice_gatherer_is_settled(const struct ice_gatherer *g);
+/* Lists the local candidates anew. */
+void ice_gatherer_list_candidates(struct ice_engine *e);
+/* @i: below server_count. */
+void ice_gatherer_describe(const struct ice_gatherer *g, size_t i,
+			   struct ice_stun_server_info *ret);
 
 /* The pacer's slot is ours: asks one server. */
 void ice_gatherer_on_pace(struct ice_engine *e, uint64_t now_us);
 void ice_gatherer_on_deadline(struct ice_engine *e, uint64_t now_us);
 /* A response to a request of ours. Return: OK, DROP_*. */
 MUST_USE enum err ice_gatherer_on_response(struct ice_engine *e, uint64_t now_us,
-					   struct ice_request *r, uint16_t socket,
+					   struct ice_request *r, struct ice_via via,
 					   const struct netaddr *from,
 					   const struct stun_message *m);
-/* Return: false when there is none. */
+/* MAPPING_CHANGED. Return: false when there is none. */
 bool ice_gatherer_pop_event(struct ice_engine *e, struct ice_event *ret);
 
 #endif

@@ -55,6 +55,7 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 	g->nominating = ICE_NO_PAIR;
 	g->patience_us = DEADLINE_NONE;
 	g->nominate_us = DEADLINE_NONE;
+	g->consent.idle = a->idle;
 	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++) {
 		g->consent_requests[i].kind = ICE_REQUEST_CONSENT;
 		g->consent_requests[i].owner = g;
@@ -68,6 +69,16 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 	*bucket = g;
 	*ret = g;
 	return OK;
+}
+
+void ice_generation_stop(struct ice_generation *g)
+{
+	struct ice_engine *e = g->agent->engine;
+
+	for (size_t i = 0; i < g->list.pair_count; i++)
+		ice_check_stop(g, &g->list.pairs[i]);
+	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++)
+		ice_request_stop(&e->requests, &g->consent_requests[i]);
 }
 
 void ice_generation_destroy(struct ice_generation *g)
@@ -84,10 +95,7 @@ void ice_generation_destroy(struct ice_generation *g)
 			break;
 		}
 	}
-	for (size_t i = 0; i < g->list.pair_count; i++)
-		ice_check_stop(g, &g->list.pairs[i]);
-	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++)
-		ice_request_stop(&e->requests, &g->consent_requests[i]);
+	ice_generation_stop(g);
 	ice_checklist_fini(&g->list);
 	explicit_bzero(g, sizeof(*g));
 	free(g);

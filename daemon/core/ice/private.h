@@ -33,16 +33,19 @@ struct ice_engine {
 	struct ice_agent *agents; /* utlist */
 	size_t agent_count;
 	struct ice_agent *dirty; /* utlist, oldest event first */
+	bool relays_pending;
 	bool was_gathered, gathered_event;
 	uint64_t stranger_us; /* the next reply to a stranger is allowed from here on */
 };
 
 /* Queues a datagram; counts it when there is no room. */
-void ice_engine_transmit(struct ice_engine *e, uint16_t socket, const struct netaddr *to,
+void ice_engine_transmit(struct ice_engine *e, struct ice_via via, const struct netaddr *to,
 			 const uint8_t *buf, size_t len);
 /* Uses the pacer's slot if one is free now: the first check of a session does not wait for a
  * timer. */
 void ice_engine_pace(struct ice_engine *e, uint64_t now_us);
+/* Tells all agents that there are new local candidates, not relayed ones. */
+void ice_engine_on_local_change(struct ice_engine *e, uint64_t now_us);
 /* Marks that @a has something to tell. */
 void ice_engine_set_dirty(struct ice_engine *e, struct ice_agent *a);
 

@@ -12,7 +12,7 @@ struct reply {
 	const char *pwd; /* NULL: the requester is a stranger */
 };
 
-static void send_reply(struct ice_engine *e, uint16_t socket, const struct netaddr *to,
+static void send_reply(struct ice_engine *e, struct ice_via via, const struct netaddr *to,
 		       const struct stun_message *m, const struct reply *reply)
 {
 	uint8_t buf[ICE_TRANSMIT_MAX_BYTES];
@@ -33,12 +33,12 @@ static void send_reply(struct ice_engine *e, uint16_t socket, const struct netad
 	/* Nobody is to gain by sending us requests in somebody else's name. */
 	if (!reply->pwd && len > 3 * m->len)
 		return;
-	ice_engine_transmit(e, socket, to, buf, len);
+	ice_engine_transmit(e, via, to, buf, len);
 }
 
 /* An error for somebody who could not prove anything (RFC 8489 s. 9.1.3): a bucket of one second's
  * worth of replies. */
-static void refuse_stranger(struct ice_engine *e, uint64_t now_us, uint16_t socket,
+static void refuse_stranger(struct ice_engine *e, uint64_t now_us, struct ice_via via,
 			    const struct netaddr *to, const struct stun_message *m, uint16_t error)
 {
 	uint64_t cost_us = US_PER_S / ICE_STRANGER_REPLIES_PER_S;
@@ -48,14 +48,14 @@ static void refuse_stranger(struct ice_engine *e, uint64_t now_us, uint16_t sock
 	if (e->stranger_us + cost_us > now_us)
 		return;
 	e->stranger_us += cost_us;
-	send_reply(e, socket, to, m, &(struct reply){.error = error});
+	send_reply(e, via, to, m, &(struct reply){.error = error});
 }
 
 /* RFC 8445 s. 7.3.1.1. Return: false when the answer is 487. */
 static bool resolve_role(struct ice_agent *a, const struct stun_message *m)
 {
 	if (a->controlling && stun_has(m, STUN_ICE_CONTROLLING)) {
-		if (a->tie_breaker >= m->ice_controlling)
+		if (a->lite_peer || a->tie_breaker >= m->ice_controlling)
 			return false;
 		ice_agent_switch_role(a, false);
 	} else if (!a->controlling && stun_has(m, STUN_ICE_CONTROLLED)) {
@@ -72,7 +72,7 @@ static void remember(struct ice_generation *g, const struct ice_early *new)
 	for (size_t i = 0; i < g->early_count; i++) {
 		struct ice_early *old = &g->early[i];
 
-		if (old->socket == new->socket && netaddr_equal(&old->from, &new->from)) {
+		if (ice_via_equal(old->via, new->via) && netaddr_equal(&old->from, &new->from)) {
 			bool use_candidate = old->use_candidate || new->use_candidate;
 
 			*old = *new;
@@ -90,17 +90,17 @@ static void remember(struct ice_generation *g, const struct ice_early *new)
 static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 {
 	struct ice_engine *e = g->agent->engine;
-	size_t index = ice_checklist_find(&g->list, c->socket, &c->from);
+	size_t index = ice_checklist_find(&g->list, c->via, &c->from);
 	struct ice_remote *remote;
-	const struct ice_candidate *host;
-	const struct ice_socket *s;
+	const struct ice_candidate *local;
+	const struct ice_base *base;
 	size_t remote_index;
 
 	if (index != ICE_NO_PAIR)
 		return index;
-	s = ice_locals_find(&e->locals, c->socket);
-	host = s ? ice_locals_find_candidate(&e->locals, c->socket, &s->base) : NULL;
-	if (!host)
+	base = ice_locals_find(&e->locals, c->via);
+	local = base ? ice_locals_find_candidate(&e->locals, c->via, &base->addr) : NULL;
+	if (!local)
 		return ICE_NO_PAIR;
 	remote = ice_checklist_find_remote(&g->list, &c->from);
 	if (remote) {
@@ -111,7 +111,7 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 		e->drops.count[DROP_LIMIT]++;
 		return ICE_NO_PAIR;
 	}
-	index = ice_checklist_pair(&g->list, host, ice_agent_prflx_priority(g->agent, c->socket),
+	index = ice_checklist_pair(&g->list, local, ice_agent_prflx_priority(g->agent, c->via),
 				   remote_index);
 	if (index == ICE_NO_PAIR)
 		e->drops.count[DROP_LIMIT]++;
@@ -124,7 +124,7 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 static bool is_wanted_after_conclusion(const struct ice_generation *g, const struct ice_early *c,
 				       uint64_t now_us)
 {
-	if (ice_agent_path_is_suspect(g, now_us))
+	if (ice_path_is_suspect(g, now_us))
 		return true;
 	if (g->agent->controlling)
 		return false;
@@ -146,11 +146,11 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 		p->use_candidate = true;
 	if (p->state == ICE_PAIR_SUCCEEDED && p->valid) {
 		if (p->use_candidate && !p->nominated)
-			ice_agent_nominate(g, index, now_us);
+			ice_path_nominate(g, index, now_us);
 		return;
 	}
 	if (g->phase == ICE_PHASE_CONCLUDED && now_us < g->concluded_us + ICE_CONCLUDE_US &&
-	    !ice_agent_path_is_suspect(g, now_us) && p->priority <= g->list.pairs[g->path].priority)
+	    !ice_path_is_suspect(g, now_us) && p->priority <= g->list.pairs[g->path].priority)
 		return;
 	ice_check_renew(g, index, now_us);
 }
@@ -167,18 +167,20 @@ void ice_respond_to_early(struct ice_generation *g, uint64_t now_us)
 }
 
 /* The request is authentic. */
-static void process(struct ice_generation *g, uint64_t now_us, uint16_t socket,
+static void process(struct ice_generation *g, uint64_t now_us, struct ice_via via,
 		    const struct netaddr *from, const struct stun_message *m,
 		    const uint8_t *remote_ufrag, size_t remote_ufrag_len)
 {
 	struct ice_early c = {
-		.socket = socket,
+		.via = via,
 		.use_candidate = stun_has(m, STUN_USE_CANDIDATE),
 		.priority = m->priority,
 		.from = *from,
 		.remote_ufrag_hash = ice_hash(ICE_HASH_SEED, remote_ufrag, remote_ufrag_len),
 	};
 
+	if (g == g->agent->old)
+		return;
 	if (!g->remote_known)
 		remember(g, &c);
 	else if (remote_ufrag_len == strlen(g->remote_ufrag) &&
@@ -186,7 +188,7 @@ static void process(struct ice_generation *g, uint64_t now_us, uint16_t socket,
 		on_check(g, &c, now_us);
 }
 
-enum err ice_respond(struct ice_engine *e, uint64_t now_us, uint16_t socket,
+enum err ice_respond(struct ice_engine *e, uint64_t now_us, struct ice_via via,
 		     const struct netaddr *from, const struct stun_message *m)
 {
 	const uint8_t *colon;
@@ -197,33 +199,33 @@ enum err ice_respond(struct ice_engine *e, uint64_t now_us, uint16_t socket,
 	if (!stun_has(m, STUN_FINGERPRINT))
 		return DROP_FINGERPRINT;
 	if (!stun_has(m, STUN_USERNAME) || !stun_has(m, STUN_MESSAGE_INTEGRITY)) {
-		refuse_stranger(e, now_us, socket, from, m, STUN_ERROR_BAD_REQUEST);
+		refuse_stranger(e, now_us, via, from, m, STUN_ERROR_BAD_REQUEST);
 		return DROP_INTEGRITY;
 	}
 	colon = memchr(m->username.p, ':', m->username.len);
 	our_len = colon ? (size_t)(colon - m->username.p) : m->username.len;
 	g = ice_generation_find(e, m->username.p, our_len);
 	if (!g || !colon) {
-		refuse_stranger(e, now_us, socket, from, m, STUN_ERROR_UNAUTHENTICATED);
+		refuse_stranger(e, now_us, via, from, m, STUN_ERROR_UNAUTHENTICATED);
 		return DROP_UNKNOWN_USER;
 	}
 	if (stun_check_integrity(m, g->pwd, ICE_OUR_PWD_BYTES) != OK) {
-		refuse_stranger(e, now_us, socket, from, m, STUN_ERROR_UNAUTHENTICATED);
+		refuse_stranger(e, now_us, via, from, m, STUN_ERROR_UNAUTHENTICATED);
 		return DROP_INTEGRITY;
 	}
 	reply = (struct reply){.pwd = g->pwd};
 	if (m->unknown.count) {
 		reply.error = STUN_ERROR_UNKNOWN_ATTRIBUTE;
-		send_reply(e, socket, from, m, &reply);
+		send_reply(e, via, from, m, &reply);
 		return DROP_UNKNOWN_TYPE;
 	}
 	if (!resolve_role(g->agent, m)) {
 		reply.error = STUN_ERROR_ROLE_CONFLICT;
-		send_reply(e, socket, from, m, &reply);
+		send_reply(e, via, from, m, &reply);
 		return OK;
 	}
-	send_reply(e, socket, from, m, &reply);
-	process(g, now_us, socket, from, m, colon + 1, m->username.len - our_len - 1);
+	send_reply(e, via, from, m, &reply);
+	process(g, now_us, via, from, m, colon + 1, m->username.len - our_len - 1);
 	ice_agent_update(g->agent, now_us);
 	return OK;
 }

@@ -23,25 +23,36 @@ bool ice_agent_is_controlling(const struct ice_agent *a)
 	return a->controlling;
 }
 
-bool ice_agent_get_path(const struct ice_agent *a, struct ice_path *ret)
+bool ice_path_describe(const struct ice_generation *g, struct ice_path *ret)
 {
-	const struct ice_generation *g = a->current;
 	const struct ice_pair *p;
 
 	if (g->path == ICE_NO_PAIR)
 		return false;
 	p = &g->list.pairs[g->path];
 	*ret = (struct ice_path){
-		.socket = p->socket,
+		.socket = p->via.socket,
+		.relay = p->via.relay,
 		.local = p->mapped,
 		.remote = p->to,
 		.local_type = p->local_type,
 		.remote_type = g->list.remotes[p->remote].type,
 		.rtt_us = p->rtt_us,
 		.nominated = p->nominated,
+		.consented = ice_consent_is_fresh(&g->consent),
 		.generation = g->number,
 	};
 	return true;
+}
+
+bool ice_agent_get_path(const struct ice_agent *a, struct ice_path *ret)
+{
+	return ice_path_describe(a->current, ret);
+}
+
+bool ice_agent_get_next_path(const struct ice_agent *a, struct ice_path *ret)
+{
+	return a->next && ice_path_describe(a->next, ret);
 }
 
 const char *ice_agent_state_name(enum ice_agent_state state)
@@ -59,6 +70,23 @@ const char *ice_agent_state_name(enum ice_agent_state state)
 		return "disconnected";
 	case ICE_AGENT_FAILED:
 		return "failed";
+	}
+	return "unknown";
+}
+
+const char *ice_stun_server_state_name(enum ice_stun_server_state state)
+{
+	switch (state) {
+	case ICE_STUN_SERVER_UNUSED:
+		return "unused";
+	case ICE_STUN_SERVER_ASKING:
+		return "asking";
+	case ICE_STUN_SERVER_ANSWERED:
+		return "answered";
+	case ICE_STUN_SERVER_REFUSED:
+		return "refused";
+	case ICE_STUN_SERVER_SILENT:
+		return "silent";
 	}
 	return "unknown";
 }
@@ -82,9 +110,10 @@ const char *ice_pair_state_name(enum ice_pair_state state)
 
 static struct ice_pair_info describe(const struct ice_generation *g, const struct ice_pair *p)
 {
-	const struct ice_socket *s = ice_locals_find(&g->agent->engine->locals, p->socket);
+	const struct ice_base *b = ice_locals_find(&g->agent->engine->locals, p->via);
 	struct ice_pair_info info = {
-		.socket = p->socket,
+		.socket = p->via.socket,
+		.relay = p->via.relay,
 		.remote = p->to,
 		.local_type = p->local_type,
 		.remote_type = g->list.remotes[p->remote].type,
@@ -98,8 +127,8 @@ static struct ice_pair_info describe(const struct ice_generation *g, const struc
 
 	if (p->valid)
 		info.local = p->mapped;
-	else if (s)
-		info.local = s->base;
+	else if (b)
+		info.local = b->addr;
 	return info;
 }
 

@@ -467,7 +467,7 @@ static void trickled_candidates(void **state)
 	d.candidate_count = 0;
 	d.end_of_candidates = false;
 	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), OK);
-	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), ERR_WRONG_STATE);
+	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), ERR_EXISTS);
 	wire_run(&w, 30 * US_PER_S);
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_CHECKING);
 	c.addr.port = 0;
@@ -482,6 +482,9 @@ static void trickled_candidates(void **state)
 	wire_run(&w, 20 * US_PER_S); /* longer than 39.5 s after the description */
 	expect_completed_alike();
 	ice_agent_end_remote(w.host[0].agent, w.now_us, NULL);
+	/* Again is fine, another one is not. */
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c), OK);
+	c.addr.port++;
 	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &c),
 			 ERR_WRONG_STATE);
 }

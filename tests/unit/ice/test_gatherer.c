@@ -118,7 +118,7 @@ static void a_server_reflexive_candidate(void **state)
 	wire_run_until(&w, start_us + 20 * US_PER_MS); /* asked at once */
 	assert_true(ice_engine_is_gathered(w.host[0].engine));
 	assert_int_equal(w.host[0].gathered_events, 1);
-	assert_int_equal(w.host[0].candidate_events, 1);
+	assert_int_equal(w.host[0].candidate_events[ICE_CANDIDATE_SRFLX], 1);
 	assert_true(netaddr_equal(&w.host[0].last_candidate.addr, &mapped));
 	c = ice_engine_local_candidates(w.host[0].engine, &count);
 	assert_int_equal(count, 2);
@@ -158,7 +158,7 @@ static void a_silent_server_delays_no_more_than_patience(void **state)
 	/* It is still being asked; a late answer is a new candidate. */
 	mapped = wire_addr("203.0.113.1:7777");
 	wire_run(&w, 10 * US_PER_S);
-	assert_int_equal(w.host[0].candidate_events, 1);
+	assert_int_equal(w.host[0].candidate_events[ICE_CANDIDATE_SRFLX], 1);
 	assert_int_equal(candidates(), 2);
 	assert_int_equal(w.host[0].gathered_events, 1);
 }
@@ -173,7 +173,7 @@ static void a_dead_server_is_tried_again(void **state)
 	assert_int_equal(asked, 7);
 	mapped = wire_addr("203.0.113.1:7777");
 	wire_run(&w, 60 * US_PER_S);
-	assert_int_equal(w.host[0].candidate_events, 1);
+	assert_int_equal(w.host[0].candidate_events[ICE_CANDIDATE_SRFLX], 1);
 }
 
 static void kept_warm(void **state)
@@ -183,7 +183,7 @@ static void kept_warm(void **state)
 	wire_add_socket(&w, 0, 0, "10.0.0.1:1000");
 	wire_run(&w, 61 * US_PER_S);
 	assert_int_equal(asked, 5);
-	assert_int_equal(w.host[0].candidate_events, 1);
+	assert_int_equal(w.host[0].candidate_events[ICE_CANDIDATE_SRFLX], 1);
 	assert_int_equal(w.host[0].changed_events, 0);
 	ice_engine_set_keep_warm(w.host[0].engine, w.now_us, false);
 	wire_run(&w, 600 * US_PER_S);
@@ -206,7 +206,8 @@ static void a_changed_mapping_is_an_event(void **state)
 	mapped.port = 8888;
 	wire_run(&w, 20 * US_PER_S);
 	assert_int_equal(w.host[0].changed_events, 1);
-	assert_int_equal(w.host[0].candidate_events, 1);
+	/* For peers that are still being connected it is one more. */
+	assert_int_equal(w.host[0].candidate_events[ICE_CANDIDATE_SRFLX], 2);
 	assert_int_equal(w.host[0].last_candidate.addr.port, 8888);
 	c = ice_engine_local_candidates(w.host[0].engine, &count);
 	assert_int_equal(count, 2);
@@ -222,7 +223,7 @@ static void no_nat_is_no_candidate(void **state)
 	wire_run(&w, US_PER_S);
 	assert_true(ice_engine_is_gathered(w.host[0].engine));
 	assert_int_equal(candidates(), 1);
-	assert_int_equal(w.host[0].candidate_events, 0);
+	assert_int_equal(w.host[0].candidate_events[ICE_CANDIDATE_SRFLX], 0);
 }
 
 static void answers_of_all_manners(void **state)
@@ -335,6 +336,81 @@ static void a_session_over_server_reflexive_candidates(void **state)
 	assert_int_equal(ice_agent_get_pairs(w.host[0].agent, NULL, 0), 1);
 }
 
+static struct ice_stun_server_info info_of(size_t i)
+{
+	struct ice_stun_server_info info;
+
+	assert_true(ice_engine_stun_server_info(w.host[0].engine, i, &info));
+	assert_true(netaddr_equal(&info.addr, &servers[i]));
+	return info;
+}
+
+static void what_is_known_of_a_server(void **state)
+{
+	struct ice_stun_server_info info;
+	uint64_t start_us;
+
+	(void)state;
+	servers[1] = wire_addr("[2001:db8:f::1]:3478");
+	use_servers(2);
+	assert_false(ice_engine_stun_server_info(w.host[0].engine, 2, &info));
+	assert_int_equal(info_of(0).state, ICE_STUN_SERVER_UNUSED);
+	start_us = w.now_us;
+	wire_add_socket(&w, 0, 0, "10.0.0.1:1000");
+	wire_add_socket(&w, 0, 1, "10.0.0.2:1000");
+	assert_int_equal(info_of(0).state, ICE_STUN_SERVER_ASKING);
+	assert_int_equal(info_of(0).last_answer_us, 0);
+	wire_run_until(&w, start_us + 20 * US_PER_MS);
+	info = info_of(0);
+	assert_int_equal(info.state, ICE_STUN_SERVER_ANSWERED);
+	assert_int_equal(info.since_us, start_us + 20 * US_PER_MS);
+	assert_int_equal(info.last_answer_us, w.now_us);
+	assert_int_equal(info.rtt_us, 20 * US_PER_MS);
+	assert_true(netaddr_equal(&info.mapped, &mapped));
+	assert_int_equal(info_of(1).state, ICE_STUN_SERVER_UNUSED); /* no socket of its family */
+	wire_run(&w, 31 * US_PER_S);
+	info = info_of(0);
+	assert_int_equal(info.state, ICE_STUN_SERVER_ANSWERED);
+	assert_int_equal(info.since_us, start_us + 20 * US_PER_MS);
+	assert_in_range(info.last_answer_us, w.now_us - 16 * US_PER_S, w.now_us);
+	/* It dies: the next request, at most 15 s later, finds out within our patience. */
+	mapped.family = NETADDR_NONE;
+	start_us = w.now_us;
+	wire_run(&w, 17500 * US_PER_MS);
+	info = info_of(0);
+	assert_int_equal(info.state, ICE_STUN_SERVER_SILENT);
+	assert_in_range(info.since_us, start_us, start_us + 16 * US_PER_S);
+	/* And is there again. */
+	mapped = wire_addr("203.0.113.1:7777");
+	wire_run(&w, 60 * US_PER_S);
+	assert_int_equal(info_of(0).state, ICE_STUN_SERVER_ANSWERED);
+	manner = REFUSE;
+	wire_run(&w, 20 * US_PER_S);
+	info = info_of(0);
+	assert_int_equal(info.state, ICE_STUN_SERVER_REFUSED);
+	assert_int_equal(info.error, STUN_ERROR_SERVER_ERROR);
+	assert_string_equal(ice_stun_server_state_name(info.state), "refused");
+}
+
+static void a_server_that_never_answers(void **state)
+{
+	uint64_t start_us = w.now_us;
+
+	(void)state;
+	mapped.family = NETADDR_NONE;
+	use_servers(1);
+	wire_add_socket(&w, 0, 0, "10.0.0.1:1000");
+	wire_run_until(&w, start_us + 1499 * US_PER_MS);
+	assert_int_equal(info_of(0).state, ICE_STUN_SERVER_ASKING);
+	wire_run_until(&w, start_us + 1500 * US_PER_MS);
+	assert_int_equal(info_of(0).state, ICE_STUN_SERVER_SILENT);
+	assert_int_equal(info_of(0).since_us, start_us);
+	wire_run(&w, 300 * US_PER_S);
+	assert_int_equal(info_of(0).state, ICE_STUN_SERVER_SILENT);
+	assert_int_equal(info_of(0).since_us, start_us);
+	assert_int_equal(info_of(0).last_answer_us, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -347,6 +423,8 @@ int main(void)
 		T(kept_warm),
 		T(a_changed_mapping_is_an_event),
 		T(no_nat_is_no_candidate),
+		T(what_is_known_of_a_server),
+		T(a_server_that_never_answers),
 		T(answers_of_all_manners),
 		T(servers_come_and_go),
 		T(a_removed_socket_takes_its_candidates),

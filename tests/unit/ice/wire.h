@@ -1,7 +1,7 @@
 /*
  * Two engines joined by a wire in memory, with virtual time: datagrams take DELAY, and a test may
- * look at, change or drop each of them. NATs and many hosts are the simulator's business
- * (tests/sim).
+ * look at, change or drop each of them. Relays pass what has a permission (RFC 8656 s. 9). NATs and
+ * many hosts are the simulator's business (tests/sim).
  */
 #ifndef ICETUN_TEST_ICE_WIRE_H
 #define ICETUN_TEST_ICE_WIRE_H
@@ -22,6 +22,8 @@
 #define WIRE_HOSTS   2
 #define WIRE_SOCKETS 4
 #define WIRE_SLOTS   512
+#define WIRE_RELAYS  4 /* numbers from 1 */
+#define WIRE_PERMITS 16
 
 struct wire_datagram {
 	bool used;
@@ -32,14 +34,24 @@ struct wire_datagram {
 	uint8_t buf[ICE_TRANSMIT_MAX_BYTES];
 };
 
+struct wire_relay {
+	struct netaddr addr;
+	struct netaddr permits[WIRE_PERMITS];
+	size_t permit_count, refused;
+};
+
 struct wire_host {
 	struct random_seeded seed;
 	struct ice_engine *engine;
 	struct ice_agent *agent;
 	struct netaddr addr[WIRE_SOCKETS];   /* by socket number */
 	size_t states[ICE_AGENT_FAILED + 1]; /* events seen */
-	size_t path_events, gathered_events, candidate_events, changed_events;
+	size_t path_events, gathered_events, changed_events, permit_events;
+	size_t next_path_events, next_failed_events, upgrade_events;
+	size_t candidate_events[ICE_CANDIDATE_TYPE_COUNT];
 	struct ice_candidate last_candidate;
+	struct ice_event last_next; /* NEXT_PATH or NEXT_FAILED */
+	struct wire_relay relays[WIRE_RELAYS];
 	size_t sent, sent_requests;
 };
 
@@ -69,6 +81,7 @@ static inline void wire_init_params(struct wire *w, uint64_t seed, struct ice_en
 	memset(w, 0, sizeof(*w));
 	w->now_us = 1000 * US_PER_S;
 	w->delay_us = 10 * US_PER_MS;
+	params.allow_low_ports = true; /* small numbers read well */
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
 		random_seeded_init(&w->host[i].seed, seed * WIRE_HOSTS + i);
 		params.random = random_seeded_source(&w->host[i].seed);
@@ -107,6 +120,60 @@ static inline void wire_post(struct wire *w, const struct netaddr *from, const s
 	fail_msg("the wire is full");
 }
 
+static inline bool wire_relay_permits(struct wire_relay *r, const struct netaddr *peer)
+{
+	for (size_t i = 0; i < r->permit_count; i++) {
+		if (netaddr_ip_equal(&r->permits[i], peer))
+			return true;
+	}
+	r->refused++;
+	return false;
+}
+
+static inline void wire_on_event(struct wire_host *h, const struct ice_event *ev)
+{
+	struct wire_relay *r;
+
+	switch (ev->type) {
+	case ICE_EVENT_GATHERED:
+		h->gathered_events++;
+		break;
+	case ICE_EVENT_LOCAL_CANDIDATE:
+		h->candidate_events[ev->candidate.type]++;
+		h->last_candidate = ev->candidate;
+		break;
+	case ICE_EVENT_MAPPING_CHANGED:
+		h->changed_events++;
+		h->last_candidate = ev->candidate;
+		break;
+	case ICE_EVENT_STATE:
+		h->states[ev->state]++;
+		break;
+	case ICE_EVENT_PATH:
+		h->path_events++;
+		break;
+	case ICE_EVENT_PERMIT:
+		h->permit_events++;
+		assert_in_range(ev->relay, 1, WIRE_RELAYS - 1);
+		r = &h->relays[ev->relay];
+		assert_in_range(r->permit_count, 0, WIRE_PERMITS - 1);
+		r->permits[r->permit_count++] = ev->remote;
+		break;
+	case ICE_EVENT_NEXT_PATH:
+		h->next_path_events++;
+		h->last_next = *ev;
+		break;
+	case ICE_EVENT_NEXT_FAILED:
+		h->next_failed_events++;
+		h->last_next = *ev;
+		break;
+	case ICE_EVENT_UPGRADE_ADVISED:
+		h->upgrade_events++;
+		break;
+	}
+}
+
+/* Events first: a permission is there before what needs it. */
 static inline void wire_drain(struct wire *w)
 {
 	struct ice_transmit t;
@@ -116,42 +183,25 @@ static inline void wire_drain(struct wire *w)
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
 		struct wire_host *h = &w->host[i];
 
+		while (ice_engine_pop_event(h->engine, &ev))
+			wire_on_event(h, &ev);
 		while (ice_engine_pop_transmit(h->engine, &t, d.buf, sizeof(d.buf))) {
 			assert_true(stun_is_message(d.buf, t.len));
 			h->sent++;
 			h->sent_requests += (d.buf[0] << 8 | d.buf[1]) == 0x0001;
-			assert_in_range(t.socket, 0, WIRE_SOCKETS - 1);
-			d.from = h->addr[t.socket];
+			if (t.relay) {
+				assert_in_range(t.relay, 1, WIRE_RELAYS - 1);
+				if (!wire_relay_permits(&h->relays[t.relay], &t.to))
+					continue;
+				d.from = h->relays[t.relay].addr;
+			} else {
+				assert_in_range(t.socket, 0, WIRE_SOCKETS - 1);
+				d.from = h->addr[t.socket];
+			}
 			d.to = t.to;
 			d.len = t.len;
 			if (!w->filter || w->filter(w, i, &d))
 				wire_post(w, &d.from, &d.to, d.buf, d.len);
-		}
-		while (ice_engine_pop_event(h->engine, &ev)) {
-			switch (ev.type) {
-			case ICE_EVENT_GATHERED:
-				h->gathered_events++;
-				break;
-			case ICE_EVENT_LOCAL_CANDIDATE:
-				h->candidate_events++;
-				h->last_candidate = ev.candidate;
-				break;
-			case ICE_EVENT_MAPPING_CHANGED:
-				h->changed_events++;
-				h->last_candidate = ev.candidate;
-				break;
-			case ICE_EVENT_STATE:
-				h->states[ev.state]++;
-				break;
-			case ICE_EVENT_PATH:
-				h->path_events++;
-				break;
-			case ICE_EVENT_PERMIT:
-			case ICE_EVENT_NEXT_PATH:
-			case ICE_EVENT_NEXT_FAILED:
-			case ICE_EVENT_UPGRADE_ADVISED:
-				break;
-			}
 		}
 	}
 }
@@ -162,6 +212,20 @@ static inline void wire_add_socket(struct wire *w, size_t host, uint16_t socket,
 	assert_int_equal(ice_engine_add_socket(w->host[host].engine, w->now_us, socket,
 					       &w->host[host].addr[socket],
 					       (uint16_t)(65535 - socket)),
+			 OK);
+}
+
+/* The server of all relays is the same and far away. */
+static inline void wire_add_relay(struct wire *w, size_t host, uint16_t relay, uint16_t socket,
+				  const char *relayed)
+{
+	struct netaddr server = wire_addr("198.51.100.200:3478");
+	struct netaddr mapped = wire_addr("203.0.113.200:6666");
+
+	w->host[host].relays[relay].addr = wire_addr(relayed);
+	assert_int_equal(ice_engine_add_relay(w->host[host].engine, w->now_us, relay, socket,
+					      &w->host[host].relays[relay].addr, &mapped, &server,
+					      (uint16_t)(100 - relay)),
 			 OK);
 }
 
@@ -190,6 +254,16 @@ static inline void wire_deliver(struct wire *w, struct wire_datagram *d)
 				continue;
 			(void)!ice_engine_input(w->host[i].engine, w->now_us, s, &d->from, d->buf,
 						d->len);
+			return;
+		}
+		for (uint16_t n = 1; n < WIRE_RELAYS; n++) {
+			struct wire_relay *r = &w->host[i].relays[n];
+
+			if (!netaddr_equal(&r->addr, &d->to))
+				continue;
+			if (wire_relay_permits(r, &d->from))
+				(void)!ice_engine_input_relayed(w->host[i].engine, w->now_us, n,
+								&d->from, d->buf, d->len);
 			return;
 		}
 	}
