@@ -2,6 +2,7 @@
  * Private to the room: what an overlay, a peer and a session are made of, and who may change what.
  *
  *	overlay.c    creation, inputs and outputs, events, deadlines
+ *	rendezvous.c messages from and to the rendezvous
  *	view.c	     what the shell may look at
  *	directory.c  which peers exist: certificates, presence, lookups, routes
  *	peer.c       the states of one peer; the only place that sets them
@@ -131,6 +132,11 @@ struct overlay {
 struct overlay_event *event_push(struct overlay *o, enum overlay_event_type type, uint32_t peer);
 bool event_has_room(const struct overlay *o);
 uint64_t overlay_unix_us(const struct overlay *o, uint64_t now_us);
+/* Carries out what ICE has to tell: after each input that ICE or an agent may have seen. */
+void overlay_drain_ice(struct overlay *o, uint64_t now_us);
+
+/* rendezvous.c */
+void rendezvous_drain(struct overlay *o, uint64_t now_us);
 /* Queues @m for the rendezvous; when it cannot go, it is counted: every message is repeated. */
 void frame_send(struct overlay *o, const struct signal_message *m);
 
