@@ -204,6 +204,33 @@ enum err stun_decode(struct stun_message *ret, const uint8_t *buf, size_t len)
 	return e;
 }
 
+bool stun_find_address(const struct stun_message *m, enum stun_attribute attribute, size_t n,
+		       struct netaddr *ret)
+{
+	const struct stun_attribute_row *row = stun_attribute_row(attribute);
+	bool xored = row->codec == STUN_CODEC_XOR_ADDRESS;
+	size_t end = stun_has(m, STUN_MESSAGE_INTEGRITY)	  ? m->integrity_offset
+		     : stun_has(m, STUN_MESSAGE_INTEGRITY_SHA256) ? m->integrity_sha256_offset
+								  : m->len;
+	struct rd r = rd_init(m->buf, end);
+
+	if (!xored && row->codec != STUN_CODEC_ADDRESS)
+		return false;
+	rd_skip(&r, STUN_HEADER_BYTES);
+	while (rd_left(&r) > 0) {
+		uint16_t type = rd_u16be(&r);
+		uint16_t len = rd_u16be(&r);
+		struct rd value = rd_sub(&r, len);
+
+		rd_skip(&r, (4u - len % 4u) % 4u);
+		if (!rd_ok(&r))
+			return false;
+		if (type == row->type && n-- == 0)
+			return read_address(&value, m, xored, ret);
+	}
+	return false;
+}
+
 /* @offset: where the integrity attribute of @kind stands. */
 static enum err check(const struct stun_message *m, size_t offset, enum stun_integrity kind,
 		      const void *key, size_t key_len)

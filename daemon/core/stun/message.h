@@ -153,6 +153,12 @@ bool stun_is_message(const uint8_t *buf, size_t len);
  * than STUN_MAX_ATTRIBUTES or FINGERPRINT is not the last; DROP_FINGERPRINT when it is wrong. */
 MUST_USE enum err stun_decode(struct stun_message *ret, const uint8_t *buf, size_t len);
 
+/* Of an attribute with an address that may be there more than once (XOR-RELAYED-ADDRESS, RFC 8656
+ * s. 7.3), the one that @n others go before, among what integrity protects. Return: false when there
+ * are fewer. */
+bool stun_find_address(const struct stun_message *m, enum stun_attribute attribute, size_t n,
+		       struct netaddr *ret);
+
 /* Checks MESSAGE-INTEGRITY (HMAC-SHA1, RFC 8489 s. 14.5), and MESSAGE-INTEGRITY-SHA256 as well if
  * it is there. The key is the password (short-term) or MD5(user:realm:password) (long-term).
  * Compares in constant time.
