@@ -4,6 +4,8 @@
 #include "daemon/core/turn/private.h"
 
 /* The rest of a CreatePermission: header and, for each address, an attribute of its family. */
+/* Servers may bound the attributes that they read. */
+#define ADDRESSES_MAX	      20
 #define ADDRESS_BYTES(family) ((family) == NETADDR_IP6 ? 4u + 20u : 4u + 8u)
 
 enum err turn_peers_init(struct turn_allocation *a, const struct turn_params *p)
@@ -134,6 +136,15 @@ static size_t free_permissions(const struct turn_allocation *a)
 	return count;
 }
 
+static bool is_among(const struct netaddr *ip, const struct netaddr *ips, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (netaddr_ip_equal(ip, &ips[i]))
+			return true;
+	}
+	return false;
+}
+
 enum err turn_allocation_permit(struct turn_allocation *a, uint64_t now_us,
 				const struct netaddr *ips, size_t count)
 {
@@ -142,7 +153,7 @@ enum err turn_allocation_permit(struct turn_allocation *a, uint64_t now_us,
 	for (size_t i = 0; i < count; i++) {
 		if (!family_is_possible(a, ips[i].family))
 			return ERR_INVALID;
-		new_count += find_permission(a, &ips[i]) == NULL;
+		new_count += find_permission(a, &ips[i]) == NULL && !is_among(&ips[i], ips, i);
 	}
 	if (new_count > free_permissions(a))
 		return ERR_LIMIT;
@@ -314,7 +325,8 @@ static size_t collect_permissions(struct turn_allocation *a, uint64_t now_us)
 			refuse_permission(a, p, TURN_PROBLEM_FAMILY, 0);
 			continue;
 		}
-		if (count > 0 && (p->alone || used + bytes > STUN_SAFE_BYTES))
+		if (count > 0 &&
+		    (p->alone || count == ADDRESSES_MAX || used + bytes > STUN_SAFE_BYTES))
 			continue;
 		p->state = TURN_PEER_ASKED;
 		used += bytes;
