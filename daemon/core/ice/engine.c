@@ -147,7 +147,7 @@ bool ice_engine_pop_event(struct ice_engine *e, struct ice_event *ret)
 
 bool ice_engine_is_gathered(const struct ice_engine *e)
 {
-	return e->locals.socket_count > 0 && !e->relays_pending &&
+	return e->locals.socket_count + e->locals.relay_count > 0 && !e->relays_pending &&
 	       ice_gatherer_is_settled(&e->gatherer);
 }
 

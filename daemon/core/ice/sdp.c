@@ -91,6 +91,32 @@ static bool text_number(const struct text *t, size_t max_digits, uint64_t *ret)
 	return true;
 }
 
+static bool is_one_of(const char *name, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(name, words[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Names that the grammar has taken are no extensions. */
+static bool is_candidate_extension(const struct ice_extension *x)
+{
+	static const char *const taken[] = {"raddr", "rport"};
+
+	return x->value[0] != '\0' && !is_one_of(x->name, taken, ARRAY_SIZE(taken));
+}
+
+static bool is_session_extension(const struct ice_extension *x)
+{
+	static const char *const taken[] = {"ice-",	   "ice-ufrag",	 "ice-pwd",
+					    "ice-options", "ice-pacing", "ice-lite"};
+
+	return strncmp(x->name, taken[0], strlen(taken[0])) == 0 &&
+	       !is_one_of(x->name, taken, ARRAY_SIZE(taken));
+}
+
 /* --- reading: candidates --- */
 
 enum verdict {
@@ -164,18 +190,14 @@ static bool read_extensions(struct text *line, struct ice_candidate *c)
 	struct text name, value;
 
 	while (line->p < line->end) {
-		struct ice_extension x;
+		struct ice_extension x = {0};
 
 		if (!text_word(line, &name) || !text_word(line, &value))
 			return false;
-		if (c->extension_count == ICE_MAX_CANDIDATE_EXTENSIONS ||
-		    !text_copy(&name, x.name, sizeof(x.name)) ||
-		    !text_copy(&value, x.value, sizeof(x.value)))
-			continue;
-		c->extensions[c->extension_count] = (struct ice_extension){0};
-		memcpy(c->extensions[c->extension_count].name, x.name, strlen(x.name) + 1);
-		memcpy(c->extensions[c->extension_count].value, x.value, strlen(x.value) + 1);
-		c->extension_count++;
+		if (c->extension_count < ICE_MAX_CANDIDATE_EXTENSIONS &&
+		    text_copy(&name, x.name, sizeof(x.name)) &&
+		    text_copy(&value, x.value, sizeof(x.value)) && is_candidate_extension(&x))
+			c->extensions[c->extension_count++] = x;
 	}
 	return true;
 }
@@ -303,7 +325,7 @@ static void keep_extension(struct ice_description *d, const struct text *t)
 	struct ice_extension x = {0};
 
 	if (d->extension_count < ICE_MAX_EXTENSIONS && text_copy(&name, x.name, sizeof(x.name)) &&
-	    text_copy(&value, x.value, sizeof(x.value)))
+	    text_copy(&value, x.value, sizeof(x.value)) && is_session_extension(&x))
 		d->extensions[d->extension_count++] = x;
 }
 
@@ -331,8 +353,7 @@ enum err ice_sdp_read_line(struct ice_description *d, const char *line, size_t l
 		return read_flag(&d->lite);
 	if (text_equals(&t, "end-of-candidates"))
 		return read_flag(&d->end_of_candidates);
-	if (text_len(&t) > 4 && memcmp(t.p, "ice-", 4) == 0)
-		keep_extension(d, &t);
+	keep_extension(d, &t);
 	return OK;
 }
 
@@ -393,8 +414,7 @@ static void put_candidate(struct out *o, const struct ice_candidate *c)
 	else if (c->type != ICE_CANDIDATE_HOST)
 		put(o, " raddr %s rport 0", addr.family == NETADDR_IP4 ? "0.0.0.0" : "::");
 	for (size_t i = 0; i < c->extension_count; i++) {
-		/* The grammar has no empty values. */
-		if (c->extensions[i].value[0] != '\0')
+		if (is_candidate_extension(&c->extensions[i]))
 			put(o, " %s %s", c->extensions[i].name, c->extensions[i].value);
 	}
 }
@@ -436,7 +456,7 @@ enum err ice_sdp_write(const struct ice_description *d, char *buf, size_t cap, s
 	for (size_t i = 0; i < d->extension_count; i++) {
 		const struct ice_extension *x = &d->extensions[i];
 
-		if (strncmp(x->name, "ice-", 4) == 0)
+		if (is_session_extension(x))
 			put(&o, "a=%s%s%s\r\n", x->name, x->value[0] ? ":" : "", x->value);
 	}
 	for (size_t i = 0; i < d->candidate_count; i++) {

@@ -18,8 +18,8 @@
  * far as there is room. A related address of zeros means that it is hidden: NETADDR_NONE.
  *
  * Writing gives what reading accepts: what was written from a description that passes
- * ice_description_check() is read as the same description, but for options that are no ice-chars and
- * session extensions with other names, which SDP has no place for.
+ * ice_description_check() is read as the same description, but for options that are no ice-chars, empty
+ * values and session extensions with other names, which SDP has no place for.
  */
 #ifndef ICETUN_ICE_SDP_H
 #define ICETUN_ICE_SDP_H
