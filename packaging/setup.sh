@@ -12,7 +12,8 @@ declare -A SETUP_PACKAGES=(
 	[lab]="iproute2 nftables iputils-ping util-linux"
 	# To test them.
 	[test]="libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind shellcheck git python3
-		python3-cbor2 tcpdump"
+		python3-cbor2 tcpdump
+		coturn openssl libnice-dev python3-aioice"
 )
 
 SETUP_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
