@@ -18,6 +18,8 @@
 #define APP_QUEUE_PACKETS 1024
 #define APP_MAX_PINGS	  32
 #define APP_DETAIL_BYTES  512
+/* Where packets come in that came through a relay; not DATA_NO_SOCKET, since that is a path. */
+#define APP_RELAY_SOCKET (DATA_NO_SOCKET - 1)
 /* A reply that takes longer is lost. */
 #define APP_PING_TIMEOUT_US (5 * US_PER_S)
 
@@ -47,6 +49,7 @@ struct app_socket {
 	struct netaddr base;
 	int ifindex;
 	uint16_t local_preference;
+	bool is_spare; /* for allocations only, beside another one at this address */
 };
 
 /* One `ictl ping`. */
@@ -122,6 +125,8 @@ void run_pump(struct run *r);
  * Return: whether there were any. */
 bool sockets_update(struct run *r);
 void sockets_close(struct run *r);
+/* One more at the address of socket @number, for allocations. */
+void sockets_open_spare(struct run *r, uint16_t number);
 void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf);
 
 /* resolve.c */
@@ -129,6 +134,9 @@ void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *bu
 void resolve_servers(struct run *r);
 /* Forgets look-ups under way. */
 void resolve_cancel(struct run *r);
+
+/* servers.c */
+void servers_on_event(struct run *r, const struct overlay_event *e);
 
 /* join.c */
 void join_begin(struct app *a, struct control_call *call, const char *token, const char *name);

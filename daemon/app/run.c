@@ -55,19 +55,28 @@ static void add_session(struct run *r, const struct overlay_event *e)
 
 static void set_path(struct run *r, const struct overlay_event *e)
 {
-	struct data_path path = {.socket = e->path.socket, .remote = e->path.remote};
+	struct data_path path = {
+		.socket = e->path.socket,
+		.remote = e->channel ? e->server : e->path.remote,
+		.channel = e->channel,
+	};
 	char local[NETADDR_TEXT_BYTES], remote[NETADDR_TEXT_BYTES];
 	struct overlay_peer_info info;
-	enum err err = data_plane_set_path(r->data, e->peer, e->session, &path);
+	enum err err = OK;
 
+	if (e->by_overlay)
+		data_plane_clear_path(r->data, e->peer);
+	else
+		err = data_plane_set_path(r->data, e->peer, e->session, &path);
 	if (overlay_peer(r->overlay, e->peer, &info) != OK)
 		return;
-	log_info("peer.path", "peer=%s local=%s/%s remote=%s/%s rtt_us=%llu nominated=%d result=%s",
+	log_info("peer.path",
+		 "peer=%s local=%s/%s remote=%s/%s rtt_us=%llu nominated=%d channel=%#x result=%s",
 		 log_quote(info.name).text, netaddr_format(&e->path.local, local),
 		 ice_candidate_type_name(e->path.local_type),
 		 netaddr_format(&e->path.remote, remote),
 		 ice_candidate_type_name(e->path.remote_type), (unsigned long long)e->path.rtt_us,
-		 e->path.nominated, err_name(err));
+		 e->path.nominated, (unsigned int)e->channel, err_name(err));
 }
 
 static void on_registered(struct run *r)
@@ -152,6 +161,13 @@ static void on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_STAMP:
 		keep_stamp(r, e->stamp_us);
 		break;
+	case OVERLAY_EVENT_RELAY_SERVER_ADD:
+	case OVERLAY_EVENT_RELAY_SERVER_REMOVE:
+	case OVERLAY_EVENT_WANT_SOCKET:
+	case OVERLAY_EVENT_STREAM_OPEN:
+	case OVERLAY_EVENT_STREAM_CLOSE:
+		servers_on_event(r, e);
+		break;
 	}
 }
 
@@ -171,9 +187,9 @@ static void set_timer(struct run *r)
 
 void run_pump(struct run *r)
 {
-	static const struct netaddr nowhere;
 	struct overlay_event e;
 	struct ice_transmit t;
+	struct netaddr from;
 	size_t len;
 
 	if (r->stopping)
@@ -188,9 +204,12 @@ void run_pump(struct run *r)
 		while (overlay_pop_event(r->overlay, &e))
 			on_event(r, &e);
 		/* After the events: a packet may be the first under keys that one of them announced. */
-		while (overlay_pop_inject(r->overlay, r->buf, sizeof(r->buf), &len)) {
-			if (data_plane_inject(r->data, r->buf, len, DATA_NO_SOCKET, &nowhere) != OK)
-				log_debug("rendezvous.inject", "result=dropped");
+		while (overlay_pop_inject(r->overlay, &from, r->buf, sizeof(r->buf), &len)) {
+			uint16_t socket =
+				from.family == NETADDR_NONE ? DATA_NO_SOCKET : APP_RELAY_SOCKET;
+
+			if (data_plane_inject(r->data, r->buf, len, socket, &from) != OK)
+				log_debug("data.inject", "result=dropped");
 		}
 	} while (overlay_has_output(r->overlay));
 	/* libuv's clock may be behind: the timer is relative to it. */
@@ -228,8 +247,11 @@ static void on_tick(uv_timer_t *t)
 	uint32_t cursor = 0;
 
 	while (overlay_next_peer(r->overlay, &cursor, &info)) {
-		if (!info.session || !data_plane_session_stats(r->data, info.session, &stats) ||
-		    stats.last_rx_us <= r->heard_us[info.peer])
+		if (!info.session || !data_plane_session_stats(r->data, info.session, &stats))
+			continue;
+		if (stats.last_tx_us > stats.last_rx_us + US_PER_S)
+			overlay_on_unanswered(r->overlay, app_now_us(), info.peer);
+		if (stats.last_rx_us <= r->heard_us[info.peer])
 			continue;
 		r->heard_us[info.peer] = stats.last_rx_us;
 		overlay_on_authenticated(r->overlay, app_now_us(), info.peer, info.session,
@@ -252,6 +274,7 @@ static void on_data(uv_poll_t *poll, int status, int events)
 	while (budget-- > 0 && data_plane_pop(r->data, &in, r->buf, sizeof(r->buf))) {
 		switch (in.kind) {
 		case DATA_INPUT_STUN:
+		case DATA_INPUT_RELAYED:
 			(void)overlay_on_datagram(r->overlay, in.now_us, in.socket, &in.remote,
 						  r->buf, in.len);
 			break;
@@ -261,8 +284,6 @@ static void on_data(uv_poll_t *poll, int status, int events)
 			break;
 		case DATA_INPUT_UNROUTED:
 			(void)overlay_on_packet(r->overlay, in.now_us, r->buf, in.len);
-			break;
-		case DATA_INPUT_RELAYED: /* no server was added */
 			break;
 		case DATA_INPUT_SEND_ERROR:
 			overlay_on_send_error(r->overlay, in.now_us, in.socket, &in.remote);

@@ -7,7 +7,8 @@
 static struct app_socket *find_base(struct run *r, const struct netaddr *ip)
 {
 	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
-		if (r->sockets[i].in_use && netaddr_ip_equal(&r->sockets[i].base, ip))
+		if (r->sockets[i].in_use && !r->sockets[i].is_spare &&
+		    netaddr_ip_equal(&r->sockets[i].base, ip))
 			return &r->sockets[i];
 	}
 	return NULL;
@@ -24,43 +25,82 @@ static void close_socket(struct run *r, struct app_socket *s)
 	s->in_use = false;
 }
 
+/* Opens @s at s->base. Return: OK, or what the system or the overlay said. */
+static enum err add_socket(struct run *r, struct app_socket *s, uint16_t port)
+{
+	struct netaddr ip = s->base;
+	enum err e = net_udp_open(&ip, port, &s->fd, &s->base);
+
+	if (e != OK)
+		return e;
+	e = data_plane_add_socket(r->data, s->number, s->fd);
+	if (e != OK) {
+		close(s->fd);
+		return e;
+	}
+	s->in_use = true;
+	if (s->is_spare)
+		overlay_add_spare_socket(r->overlay, app_now_us(), s->number, &s->base,
+					 s->local_preference);
+	else
+		e = overlay_add_socket(r->overlay, app_now_us(), s->number, &s->base,
+				       s->local_preference);
+	if (e != OK)
+		close_socket(r, s);
+	return e;
+}
+
+static struct app_socket *free_socket(struct run *r)
+{
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		if (!r->sockets[i].in_use)
+			return &r->sockets[i];
+	}
+	return NULL;
+}
+
 /* Return: whether there is a new socket. */
 static bool open_socket(struct run *r, const struct net_interface_addr *a)
 {
-	struct app_socket *s = NULL;
+	struct app_socket *s = free_socket(r);
 	char text[NETADDR_TEXT_BYTES];
 	enum err e;
 
-	for (size_t i = 0; i < APP_MAX_SOCKETS && !s; i++) {
-		if (!r->sockets[i].in_use)
-			s = &r->sockets[i];
-	}
 	if (!s)
 		return false;
-	*s = (struct app_socket){
-		.number = r->next_socket++, .ifindex = a->ifindex, .base = a->addr};
-	e = net_udp_open(&a->addr, r->port, &s->fd, &s->base);
-	if (e != OK) {
-		log_warning("socket.open", "address=%s error=%s", netaddr_format(&a->addr, text),
-			    err_name(e));
-		return false;
-	}
+	*s = (struct app_socket){.number = r->next_socket++,
+				 .ifindex = a->ifindex,
+				 .base = a->addr,
+				 .local_preference = a->local_preference};
+	e = add_socket(r, s, r->port);
 	/* One common port: the first socket chooses it, the others take it where it is free. */
-	if (r->port == 0)
+	if (e == OK && r->port == 0)
 		r->port = s->base.port;
-	e = data_plane_add_socket(r->data, s->number, s->fd);
-	if (e == OK) {
-		s->in_use = true;
-		e = overlay_add_socket(r->overlay, app_now_us(), s->number, &s->base,
-				       a->local_preference);
-		if (e != OK)
-			close_socket(r, s);
-	} else {
-		close(s->fd);
-	}
 	log_info("socket.open", "address=%s interface=%s result=%s", netaddr_format(&s->base, text),
 		 log_quote(a->ifname).text, err_name(e));
 	return e == OK;
+}
+
+void sockets_open_spare(struct run *r, uint16_t number)
+{
+	struct app_socket *s = free_socket(r);
+	char text[NETADDR_TEXT_BYTES];
+	enum err e;
+
+	for (size_t i = 0; s && i < APP_MAX_SOCKETS; i++) {
+		const struct app_socket *like = &r->sockets[i];
+
+		if (!like->in_use || like->number != number)
+			continue;
+		*s = *like;
+		s->in_use = false;
+		s->is_spare = true;
+		s->number = r->next_socket++;
+		e = add_socket(r, s, 0);
+		log_info("socket.spare", "address=%s result=%s", netaddr_format(&s->base, text),
+			 err_name(e));
+		return;
+	}
 }
 
 bool sockets_update(struct run *r)

@@ -16,38 +16,56 @@ struct mesh_message {
 	struct mesh_message *next;
 	uint64_t at_us;
 	struct mesh_host *to;
-	bool is_frame;
-	struct netaddr from;
+	struct turn_server *turn; /* or to this server: from a client, or for a relayed address */
+	bool is_frame, is_opening, is_closing, is_lost;
+	struct netaddr from, dest;
+	uint32_t stream; /* 0 = UDP */
 	size_t len;
 	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
 };
 
-static void fly_after(struct mesh *m, uint64_t delay_us, struct mesh_host *to, bool is_frame,
-		      const struct netaddr *from, const uint8_t *buf, size_t len)
+static struct mesh_message *fly_raw(struct mesh *m, uint64_t delay_us, const uint8_t *buf,
+				    size_t len)
 {
 	struct mesh_message *f = calloc(1, sizeof(*f));
 	struct mesh_message **at = &m->flying;
 
 	f->at_us = m->now_us + delay_us;
-	f->to = to;
-	f->is_frame = is_frame;
-	if (from)
-		f->from = *from;
 	f->len = len;
-	memcpy(f->buf, buf, len);
+	if (len)
+		memcpy(f->buf, buf, len);
 	while (*at && (*at)->at_us <= f->at_us)
 		at = &(*at)->next;
 	f->next = *at;
 	*at = f;
+	return f;
+}
+
+static void fly_after(struct mesh *m, uint64_t delay_us, struct mesh_host *to, bool is_frame,
+		      const struct netaddr *from, const struct netaddr *dest, const uint8_t *buf,
+		      size_t len)
+{
+	struct mesh_message *f = fly_raw(m, delay_us, buf, len);
+
+	f->to = to;
+	f->is_frame = is_frame;
+	if (from)
+		f->from = *from;
+	if (dest)
+		f->dest = *dest;
 }
 
 static void fly(struct mesh *m, struct mesh_host *to, bool is_frame, const struct netaddr *from,
-		const uint8_t *buf, size_t len)
+		const struct netaddr *dest, const uint8_t *buf, size_t len)
 {
-	fly_after(m, MESH_DELAY_US, to, is_frame, from, buf, len);
+	fly_after(m, MESH_DELAY_US, to, is_frame, from, dest, buf, len);
 }
 
 /* --- the network --- */
+
+#define TURN_UDP_PORT	 3478
+#define TURN_STREAM_PORT 3479
+#define STREAM_PORTS	 20000
 
 static struct netaddr stun_server(void)
 {
@@ -56,17 +74,32 @@ static struct netaddr stun_server(void)
 	return netaddr_from_ip4(ip, 3478);
 }
 
-/* How the others see @h. */
-static struct netaddr outside(const struct mesh_host *h)
+/* How the others see socket @number of @h. */
+static struct netaddr outside(const struct mesh_host *h, uint16_t number)
 {
 	uint8_t ip[4] = {198, 51, 100, h->socket.ip[3]};
+	struct netaddr a = h->mesh->nat ? netaddr_from_ip4(ip, 0) : h->socket;
 
-	return h->mesh->nat ? netaddr_from_ip4(ip, h->socket.port) : h->socket;
+	a.port = (uint16_t)(h->socket.port + number - 1);
+	return a;
 }
 
-static void answer_stun(struct mesh_host *h, const uint8_t *buf, size_t len)
+static struct mesh_host *host_at(struct mesh *m, const struct netaddr *addr)
 {
-	struct netaddr server = stun_server(), mapped = outside(h);
+	for (size_t i = 0; i < m->host_count; i++) {
+		struct netaddr at = outside(&m->hosts[i], 1);
+
+		if (netaddr_ip_equal(&at, addr) && addr->port >= at.port &&
+		    addr->port < at.port + m->hosts[i].next_socket)
+			return &m->hosts[i];
+	}
+	return NULL;
+}
+
+static void answer_stun(struct mesh_host *h, const struct netaddr *mapped, const uint8_t *buf,
+			size_t len)
+{
+	struct netaddr server = stun_server();
 	uint8_t out[ICE_TRANSMIT_MAX_BYTES];
 	struct stun_message m;
 	struct stun_writer w;
@@ -75,26 +108,188 @@ static void answer_stun(struct mesh_host *h, const uint8_t *buf, size_t len)
 	if (stun_decode(&m, buf, len) != OK)
 		return;
 	stun_write_begin(&w, out, sizeof(out), STUN_CLASS_SUCCESS, STUN_METHOD_BINDING, m.txid);
-	stun_write_address(&w, STUN_XOR_MAPPED_ADDRESS, &mapped);
+	stun_write_address(&w, STUN_XOR_MAPPED_ADDRESS, mapped);
 	if (stun_write_finish(&w, NULL, 0, true, &out_len) == OK)
-		fly_after(h->mesh, h->mesh->stun_delay_us, h, false, &server, out, out_len);
+		fly_after(h->mesh, h->mesh->stun_delay_us, h, false, &server, mapped, out, out_len);
 }
 
-static void send_datagram(struct mesh_host *h, const struct netaddr *to, const uint8_t *buf,
-			  size_t len)
-{
-	struct netaddr from = outside(h), server = stun_server();
-	struct mesh *m = h->mesh;
+/* --- TURN servers --- */
 
-	if (m->filter_datagram && !m->filter_datagram(m, h, buf, len))
+static struct netaddr turn_address(size_t i, uint16_t port)
+{
+	uint8_t ip[4] = {203, 0, 113, (uint8_t)(10 * (i + 1))};
+
+	return netaddr_from_ip4(ip, port);
+}
+
+struct overlay_relay_target mesh_turn_target(size_t i, enum turn_transport transport)
+{
+	return (struct overlay_relay_target){
+		.transport = transport,
+		.address = turn_address(i, transport == TURN_TRANSPORT_UDP ? TURN_UDP_PORT
+									   : TURN_STREAM_PORT),
+	};
+}
+
+static struct turn_server *turn_at(struct mesh *m, const struct netaddr *addr)
+{
+	for (size_t i = 0; i < MESH_MAX_TURN; i++) {
+		if (netaddr_ip_equal(&m->turn[i].address, addr))
+			return &m->turn[i];
+	}
+	return NULL;
+}
+
+/* For the server a stream is a client with a port of its own. */
+static struct netaddr stream_client(const struct mesh_host *h, uint32_t stream)
+{
+	struct netaddr a = outside(h, 1);
+
+	a.port = (uint16_t)(STREAM_PORTS + stream);
+	return a;
+}
+
+static void turn_send(struct mesh *m, const struct turn_server_datagram *d)
+{
+	struct turn_server *other = turn_at(m, &d->to);
+	struct mesh_message *f;
+	struct mesh_host *h;
+
+	f = fly_raw(m, MESH_DELAY_US, d->bytes, d->len);
+	f->from = d->from;
+	f->dest = d->to;
+	f->turn = other;
+	for (size_t i = 0; i < m->host_count && !other; i++) {
+		struct netaddr at;
+
+		h = &m->hosts[i];
+		at = outside(h, 1);
+		if (!netaddr_ip_equal(&at, &d->to))
+			continue;
+		f->to = h;
+		if (d->to.port < STREAM_PORTS)
+			continue;
+		f->stream = (uint32_t)d->to.port - STREAM_PORTS;
+		while (f->len % 4)
+			f->buf[f->len++] = 0;
+	}
+	f->is_lost = !other && (!f->to || (f->stream == 0 && f->to->udp_blocked));
+}
+
+/* From a client, or for a relayed address. */
+static void turn_deliver(struct mesh *m, const struct mesh_message *f)
+{
+	struct turn_server_datagram d;
+	struct turn_server_allocation *a;
+
+	if (f->is_closing) {
+		a = turn_server_find(f->turn, &f->from);
+		if (a)
+			memset(a, 0, sizeof(*a));
+		return;
+	}
+	turn_server_input(f->turn, m->now_us, &f->dest, &f->from, f->buf, f->len);
+	while (turn_server_pop(f->turn, &d))
+		turn_send(m, &d);
+}
+
+static struct mesh_stream *stream_of(struct mesh_host *h, uint32_t number)
+{
+	for (size_t i = 0; i < MESH_MAX_STREAMS; i++) {
+		if (h->streams[i].number == number)
+			return &h->streams[i];
+	}
+	return NULL;
+}
+
+static void open_stream(struct mesh_host *h, const struct overlay_event *e)
+{
+	struct mesh_stream *s = stream_of(h, 0);
+	struct mesh_message *f = fly_raw(h->mesh, 2 * MESH_DELAY_US, NULL, 0);
+
+	if (!s)
+		abort();
+	s->number = e->stream;
+	s->server = turn_at(h->mesh, &e->server);
+	f->to = h;
+	f->stream = e->stream;
+	f->is_opening = s->server && !h->tcp_blocked && !s->server->config.silent &&
+			e->server.port == TURN_STREAM_PORT;
+	f->is_closing = !f->is_opening;
+}
+
+static void close_stream(struct mesh_host *h, uint32_t number)
+{
+	struct mesh_stream *s = stream_of(h, number);
+	struct mesh_message *f;
+
+	if (!s)
+		return;
+	if (s->server) {
+		f = fly_raw(h->mesh, MESH_DELAY_US, NULL, 0);
+		f->turn = s->server;
+		f->from = stream_client(h, number);
+		f->is_closing = true;
+	}
+	*s = (struct mesh_stream){0};
+}
+
+static void write_streams(struct mesh_host *h)
+{
+	uint8_t buf[4096];
+	size_t len;
+
+	for (size_t i = 0; i < MESH_MAX_STREAMS; i++) {
+		const struct mesh_stream *s = &h->streams[i];
+
+		while (s->number && s->server &&
+		       overlay_pop_stream(h->overlay, s->number, buf, sizeof(buf), &len)) {
+			struct mesh_message *f = fly_raw(h->mesh, MESH_DELAY_US, buf, len);
+
+			f->turn = s->server;
+			f->from = stream_client(h, s->number);
+			f->dest = s->server->address;
+		}
+	}
+}
+
+void mesh_break_streams(struct mesh *m, struct turn_server *server)
+{
+	for (size_t i = 0; i < m->host_count; i++) {
+		struct mesh_host *h = &m->hosts[i];
+
+		for (size_t k = 0; k < MESH_MAX_STREAMS; k++) {
+			uint32_t number = h->streams[k].number;
+
+			if (!number || h->streams[k].server != server)
+				continue;
+			h->streams[k] = (struct mesh_stream){0};
+			overlay_on_stream_closed(h->overlay, m->now_us, number);
+		}
+	}
+}
+
+/* --- datagrams --- */
+
+static void send_datagram(struct mesh_host *h, uint16_t socket, const struct netaddr *to,
+			  const uint8_t *buf, size_t len)
+{
+	struct netaddr from = outside(h, socket), server = stun_server();
+	struct mesh *m = h->mesh;
+	struct mesh_host *target = host_at(m, to);
+	struct mesh_message *f;
+
+	if (h->udp_blocked || (m->filter_datagram && !m->filter_datagram(m, h, buf, len)))
 		return;
 	if (m->nat && netaddr_equal(to, &server))
-		answer_stun(h, buf, len);
-	for (size_t i = 0; i < m->host_count; i++) {
-		struct netaddr at = outside(&m->hosts[i]);
-
-		if (netaddr_equal(&at, to))
-			fly(m, &m->hosts[i], false, &from, buf, len);
+		answer_stun(h, &from, buf, len);
+	if (target && !m->direct_blocked && !target->udp_blocked)
+		fly(m, target, false, &from, to, buf, len);
+	if (turn_at(m, to)) {
+		f = fly_raw(m, MESH_DELAY_US, buf, len);
+		f->turn = turn_at(m, to);
+		f->from = from;
+		f->dest = *to;
 	}
 }
 
@@ -106,7 +301,7 @@ static void answer(struct mesh_host *to, const struct signal_message *message)
 	size_t len;
 
 	if (signal_message_encode(message, buf, sizeof(buf), &len) == OK)
-		fly(to->mesh, to, true, NULL, buf, len);
+		fly(to->mesh, to, true, NULL, NULL, buf, len);
 }
 
 static struct mesh_host *host_of(struct mesh *m, const char *name, const struct netaddr *address)
@@ -245,7 +440,7 @@ static void on_data(struct mesh_host *h, const uint8_t *buf, size_t len, bool ov
 void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t len)
 {
 	uint8_t packet[2048] = {0x45, 0, (uint8_t)(len >> 8), (uint8_t)len, [8] = 64, [9] = 17};
-	uint8_t out[2048 + TUNNEL_OVERHEAD_BYTES];
+	uint8_t out[4 + 2048 + TUNNEL_OVERHEAD_BYTES];
 	struct mesh_session *s = h->has_path ? session_of(h, h->path_session) : NULL;
 	size_t out_len;
 
@@ -255,12 +450,45 @@ void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t le
 		(void)overlay_on_packet(h->overlay, h->mesh->now_us, packet, len);
 		return;
 	}
-	if (tunnel_seal(s->tx, packet, len, out, sizeof(out), &out_len) != OK)
+	if (tunnel_seal(s->tx, packet, len, out + 4, sizeof(out) - 4, &out_len) != OK)
 		abort();
-	send_datagram(h, &h->path.remote, out, out_len);
+	if (!h->path_channel) {
+		send_datagram(h, h->path.socket, &h->path.remote, out + 4, out_len);
+		return;
+	}
+	out[0] = (uint8_t)(h->path_channel >> 8);
+	out[1] = (uint8_t)h->path_channel;
+	out[2] = (uint8_t)(out_len >> 8);
+	out[3] = (uint8_t)out_len;
+	send_datagram(h, h->path.socket, &h->path_server, out, 4 + out_len);
 }
 
 /* --- running --- */
+
+static void on_server(struct mesh_host *h, const struct netaddr *server, bool add)
+{
+	struct netaddr none = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(h->servers); i++) {
+		if (!netaddr_equal(&h->servers[i], add ? &none : server))
+			continue;
+		h->servers[i] = add ? *server : none;
+		return;
+	}
+	abort();
+}
+
+static void on_want_socket(struct mesh_host *h)
+{
+	struct netaddr base = h->socket;
+	uint16_t number;
+
+	if (h->no_spare)
+		return;
+	number = ++h->next_socket;
+	base.port = (uint16_t)(base.port + number - 1);
+	overlay_add_spare_socket(h->overlay, h->mesh->now_us, number, &base, 65535);
+}
 
 static void on_event(struct mesh_host *h, const struct overlay_event *e)
 {
@@ -272,10 +500,23 @@ static void on_event(struct mesh_host *h, const struct overlay_event *e)
 		remove_session(session_of(h, e->session));
 	else if (e->type == OVERLAY_EVENT_PATH_CLEAR)
 		h->has_path = false;
+	else if (e->type == OVERLAY_EVENT_RELAY_SERVER_ADD)
+		on_server(h, &e->server, true);
+	else if (e->type == OVERLAY_EVENT_RELAY_SERVER_REMOVE)
+		on_server(h, &e->server, false);
+	else if (e->type == OVERLAY_EVENT_WANT_SOCKET)
+		on_want_socket(h);
+	else if (e->type == OVERLAY_EVENT_STREAM_OPEN)
+		open_stream(h, e);
+	else if (e->type == OVERLAY_EVENT_STREAM_CLOSE)
+		close_stream(h, e->stream);
 	if (e->type == OVERLAY_EVENT_PATH) {
-		h->has_path = true;
+		h->has_path = !e->by_overlay;
+		h->path_by_overlay = e->by_overlay;
 		h->path_session = e->session;
 		h->path = e->path;
+		h->path_server = e->server;
+		h->path_channel = e->channel;
 	}
 }
 
@@ -283,6 +524,7 @@ static void drain(struct mesh_host *h)
 {
 	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
 	struct overlay_event e;
+	struct netaddr from;
 	struct ice_transmit t;
 	size_t len;
 
@@ -292,10 +534,11 @@ static void drain(struct mesh_host *h)
 		if (h->link_up)
 			on_frame(h, buf, len);
 	}
-	while (overlay_pop_inject(h->overlay, buf, sizeof(buf), &len))
-		on_data(h, buf, len, false);
+	while (overlay_pop_inject(h->overlay, &from, buf, sizeof(buf), &len))
+		on_data(h, buf, len, from.family != NETADDR_NONE);
 	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf)))
-		send_datagram(h, &t.to, buf, t.len);
+		send_datagram(h, t.socket, &t.to, buf, t.len);
+	write_streams(h);
 }
 
 static void drain_all(struct mesh *m)
@@ -304,20 +547,67 @@ static void drain_all(struct mesh *m)
 		drain(&m->hosts[i]);
 }
 
+/* As the data plane does it. */
+static void deliver_datagram(struct mesh_host *h, const struct mesh_message *f)
+{
+	uint16_t socket = (uint16_t)(f->dest.port - h->socket.port + 1);
+
+	if (f->buf[0] >= TUNNEL_TYPE_MIN) {
+		on_data(h, f->buf, f->len, true);
+	} else if (f->buf[0] < 4) {
+		(void)overlay_on_datagram(h->overlay, h->mesh->now_us, socket, &f->from, f->buf,
+					  f->len);
+	} else if (f->len > 4) {
+		bool known = false;
+
+		for (size_t i = 0; i < ARRAY_SIZE(h->servers); i++)
+			known |= netaddr_equal(&h->servers[i], &f->from);
+		if (known && f->buf[4] >= TUNNEL_TYPE_MIN)
+			on_data(h, f->buf + 4, (size_t)(f->buf[2] << 8 | f->buf[3]), true);
+		else if (known)
+			(void)overlay_on_datagram(h->overlay, h->mesh->now_us, socket, &f->from,
+						  f->buf, f->len);
+	}
+}
+
+static void deliver_stream(struct mesh_host *h, const struct mesh_message *f)
+{
+	struct mesh_stream *s = stream_of(h, f->stream);
+	uint64_t now_us = h->mesh->now_us;
+
+	if (!s)
+		return;
+	if (f->is_opening) {
+		overlay_on_stream_open(h->overlay, now_us, f->stream);
+	} else if (f->is_closing) {
+		*s = (struct mesh_stream){0};
+		overlay_on_stream_closed(h->overlay, now_us, f->stream);
+	} else {
+		/* In pieces, as a stream may. */
+		size_t first = f->len / 3;
+
+		overlay_on_stream_bytes(h->overlay, now_us, f->stream, f->buf, first);
+		overlay_on_stream_bytes(h->overlay, now_us, f->stream, f->buf + first,
+					f->len - first);
+	}
+}
+
 static void deliver(struct mesh *m)
 {
 	struct mesh_message *f = m->flying;
 	struct mesh_host *h = f->to;
 
 	m->flying = f->next;
-	if (f->is_frame) {
-		if (h->link_up)
-			(void)overlay_on_signal(h->overlay, m->now_us, f->buf, f->len);
-	} else if (f->buf[0] < 4) {
-		(void)overlay_on_datagram(h->overlay, m->now_us, 1, &f->from, f->buf, f->len);
-	} else {
-		on_data(h, f->buf, f->len, true);
-	}
+	if (f->is_lost)
+		;
+	else if (f->turn)
+		turn_deliver(m, f);
+	else if (f->stream)
+		deliver_stream(h, f);
+	else if (!f->is_frame)
+		deliver_datagram(h, f);
+	else if (h->link_up)
+		(void)overlay_on_signal(h->overlay, m->now_us, f->buf, f->len);
 	free(f);
 }
 
@@ -396,6 +686,7 @@ static void start(struct mesh_host *h)
 	if (overlay_create(&h->overlay, &params, &why) != OK ||
 	    overlay_add_socket(h->overlay, m->now_us, 1, &h->socket, 65535) != OK)
 		abort();
+	h->next_socket = 1;
 	h->link_up = !m->server_down;
 	if (h->link_up) {
 		overlay_on_link(h->overlay, m->now_us, true);
@@ -414,6 +705,8 @@ static void stop(struct mesh_host *h)
 	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++)
 		remove_session(&h->sessions[i]);
 	h->has_path = false;
+	memset(h->servers, 0, sizeof(h->servers));
+	memset(h->streams, 0, sizeof(h->streams));
 }
 
 void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
@@ -425,6 +718,12 @@ void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
 	*m = (struct mesh){.now_us = US_PER_S, .host_count = hosts};
 	random_seeded_init(&m->seed, seed);
 	random = random_seeded_source(&m->seed);
+	for (size_t i = 0; i < MESH_MAX_TURN; i++) {
+		struct netaddr address = turn_address(i, TURN_UDP_PORT);
+
+		turn_server_init(&m->turn[i], &address, m->now_us, seed);
+		m->turn[i].config.username = NULL;
+	}
 	sign_keypair(authority_seed, m->authority_public, m->authority_secret);
 	for (size_t i = 0; i < hosts; i++) {
 		struct mesh_host *h = &m->hosts[i];

@@ -6,6 +6,10 @@
  * names "alice", "bob", "carol", the overlay addresses 10.77.0.1, .2, .3 and one socket each at
  * 192.0.2.1, .2, .3. With `nat` each of them is behind a NAT of its own, seen as 198.51.100.1, .2, .3
  * and reached there only; a STUN server at 203.0.113.1 answers after `stun_delay_us`.
+ *
+ * There are two TURN servers, at 203.0.113.10 and .20, port 3478 for UDP, 3479 for streams. Hosts learn
+ * of them from the test. What goes from host to host without a relay is lost while `direct_blocked`; with
+ * `udp_blocked` a host has streams only.
  */
 #ifndef ICETUN_TESTS_MESH_H
 #define ICETUN_TESTS_MESH_H
@@ -13,9 +17,12 @@
 #include "daemon/core/crypto/random.h"
 #include "daemon/core/peer/overlay.h"
 #include "daemon/core/tunnel/keys.h"
+#include "tests/support/turn_server.h"
 
-#define MESH_MAX_HOSTS 3
-#define MESH_DELAY_US  (10 * US_PER_MS)
+#define MESH_MAX_TURN	 2
+#define MESH_MAX_STREAMS 8
+#define MESH_MAX_HOSTS	 3
+#define MESH_DELAY_US	 (10 * US_PER_MS)
 
 struct mesh;
 
@@ -23,6 +30,11 @@ struct mesh_session {
 	uint32_t peer, index;
 	struct tunnel_tx *tx;
 	struct tunnel_rx *rx;
+};
+
+struct mesh_stream {
+	uint32_t number; /* 0 = none */
+	struct turn_server *server;
 };
 
 struct mesh_host {
@@ -38,9 +50,17 @@ struct mesh_host {
 	struct stamp_table stamps; /* kept over a restart */
 	/* The data plane. */
 	struct mesh_session sessions[8];
-	bool has_path;
+	bool has_path; /* that the data plane can use */
 	uint32_t path_session;
 	struct ice_path path;
+	struct netaddr path_server;
+	uint16_t path_channel;
+	bool path_by_overlay;
+	struct netaddr servers[8]; /* whose ChannelData is taken */
+	/* Streams to TURN servers. */
+	struct mesh_stream streams[MESH_MAX_STREAMS];
+	bool udp_blocked, tcp_blocked, no_spare;
+	uint16_t next_socket; /* 1 is the first; a spare one has another port */
 	/* What the test asks about. */
 	struct overlay_event log[512];
 	size_t log_count;
@@ -61,6 +81,8 @@ struct mesh {
 	bool server_down;
 	bool nat;
 	uint64_t stun_delay_us;
+	struct turn_server turn[MESH_MAX_TURN];
+	bool direct_blocked;
 	/* Return: false to drop. NULL: everything passes. */
 	bool (*filter_datagram)(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
 				size_t len);
@@ -71,6 +93,10 @@ struct mesh {
 void mesh_create(struct mesh *m, size_t hosts, uint64_t seed);
 /* From now on behind NATs; the hosts are told of the STUN server. */
 void mesh_set_nat(struct mesh *m, uint64_t stun_delay_us);
+/* How to reach TURN server @i; for overlay_set_relay_servers(). */
+struct overlay_relay_target mesh_turn_target(size_t i, enum turn_transport transport);
+/* The server closes all its streams. */
+void mesh_break_streams(struct mesh *m, struct turn_server *server);
 void mesh_destroy(struct mesh *m);
 /* Stops and starts the daemon of @h: sessions are forgotten, the identity stays. */
 void mesh_restart(struct mesh_host *h);

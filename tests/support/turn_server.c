@@ -85,6 +85,15 @@ struct turn_server_allocation *turn_server_find(struct turn_server *s, const str
 	return NULL;
 }
 
+size_t turn_server_count(const struct turn_server *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < TURN_SERVER_ALLOCATIONS; i++)
+		n += s->allocations[i].client.family != NETADDR_NONE;
+	return n;
+}
+
 static struct turn_server_allocation *find_relayed(const struct turn_server *s,
 						   const struct netaddr *to)
 {
@@ -248,8 +257,8 @@ static bool make_key(struct request *r, bool sha256_key)
 {
 	const struct turn_server_config *c = &r->s->config;
 	char text[512];
-	size_t len = (size_t)snprintf(text, sizeof(text), "%s:%s:%s", c->username, c->realm,
-				      c->password);
+	size_t len = (size_t)snprintf(text, sizeof(text), "%.*s:%s:%s", r->m->username.len,
+				      (const char *)r->m->username.p, c->realm, c->password);
 
 	r->key_len = sha256_key ? SHA256_BYTES : MD5_BYTES;
 	return (sha256_key ? hash_sha256(text, len, r->key) : hash_md5(text, len, r->key)) == OK;
@@ -280,7 +289,7 @@ static uint16_t authenticate(struct request *r)
 		r->s->violations++;
 		return STUN_ERROR_BAD_REQUEST;
 	}
-	if (!text_is(&m->username, c->username) || !make_key(r, sha256_key))
+	if ((c->username && !text_is(&m->username, c->username)) || !make_key(r, sha256_key))
 		return STUN_ERROR_UNAUTHENTICATED;
 	e = r->sha256 ? stun_check_integrity_sha256(m, r->key, r->key_len)
 		      : stun_check_integrity(m, r->key, r->key_len);
@@ -288,6 +297,9 @@ static uint16_t authenticate(struct request *r)
 		return STUN_ERROR_UNAUTHENTICATED;
 	r->authentic = true;
 	r->s->sha256_requests += r->sha256;
+	/* RFC 8656 s. 5: an allocation belongs to a user. */
+	if (r->a && m->method != STUN_METHOD_ALLOCATE && !text_is(&m->username, r->a->username))
+		return STUN_ERROR_WRONG_CREDENTIALS;
 	return 0;
 }
 
@@ -332,6 +344,8 @@ static void on_allocate(struct request *r)
 		return;
 	}
 	r->a->client = r->from;
+	snprintf(r->a->username, sizeof(r->a->username), "%.*s", r->m->username.len,
+		 (const char *)r->m->username.p);
 	r->a->relayed[0] = new_relayed(s, ip6);
 	if (both)
 		r->a->relayed[1] = new_relayed(s, true);

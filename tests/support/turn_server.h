@@ -35,8 +35,9 @@ enum turn_server_algorithms {
 };
 
 struct turn_server_config {
-	const char *realm, *username, *password;
-	bool open; /* asks for no credentials */
+	const char *realm, *password;
+	const char *username; /* NULL: any, that of the allocation from then on (441) */
+	bool open;	      /* asks for no credentials */
 	enum turn_server_algorithms algorithms;
 	bool silent;	     /* answers nothing */
 	bool no_keepalive;   /* does not answer Binding */
@@ -59,6 +60,7 @@ struct turn_server_peer {
 
 struct turn_server_allocation {
 	struct netaddr client; /* NETADDR_NONE: free */
+	char username[64];
 	struct netaddr relayed[2];
 	uint64_t expires_us;
 	struct turn_server_peer permissions[TURN_SERVER_PEERS], channels[TURN_SERVER_PEERS];
@@ -99,6 +101,8 @@ bool turn_server_pop(struct turn_server *s, struct turn_server_datagram *ret);
 /* Return: the allocation of @client, or NULL. */
 struct turn_server_allocation *turn_server_find(struct turn_server *s,
 						const struct netaddr *client);
+/* Return: how many allocations there are. */
+size_t turn_server_count(const struct turn_server *s);
 /* @to is the server or one of its relayed addresses. */
 bool turn_server_owns(const struct turn_server *s, const struct netaddr *to);
 

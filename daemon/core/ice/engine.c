@@ -265,6 +265,16 @@ void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t rel
 		remove_base(e, now_us, base->via);
 }
 
+void ice_engine_retire_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay)
+{
+	struct ice_base *base = ice_locals_find_relay(&e->locals, relay);
+
+	if (!base)
+		return;
+	base->is_retired = true;
+	update_gathering(e, now_us);
+}
+
 void ice_engine_set_relays_pending(struct ice_engine *e, bool pending)
 {
 	e->relays_pending = pending;

@@ -191,7 +191,7 @@ void ice_locals_list_bases(struct ice_locals *l)
 	for (size_t i = 0; i < l->max_bases; i++) {
 		const struct ice_base *b = &l->bases[i];
 
-		if (ice_via_is_none(b->via))
+		if (ice_via_is_none(b->via) || b->is_retired)
 			continue;
 		if (!b->via.relay)
 			list(l, ICE_CANDIDATE_HOST, b, &b->addr, NULL);

@@ -27,6 +27,7 @@ struct ice_base {
 	uint16_t local_preference;
 	struct netaddr addr;
 	struct netaddr mapped, server; /* of a relay */
+	bool is_retired;	       /* no candidate any more */
 };
 
 /* A candidate that an event has told about. */

@@ -66,17 +66,11 @@ void exchange_accept_stamp(struct overlay *o, const struct peer *p, uint64_t sta
 	event_push(o, OVERLAY_EVENT_PEER_STAMP, p->number);
 }
 
-/* Best first. */
-static const enum aead_cipher ciphers[] = {
-#ifdef ICETUN_NULL_CIPHER
-	AEAD_NULL,
-#endif
-	AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
-
 /* Our side of the exchange: description, certificate, ciphers, stamp and index. */
 static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_us, uint8_t *out,
 			     size_t cap, size_t *ret_len)
 {
+	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
 	struct signal_handshake *h = calloc(1, sizeof(*h));
 	enum err e;
 
@@ -90,9 +84,9 @@ static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_
 	h->lanes = o->params.lanes;
 	h->mtu_bytes = (uint16_t)o->params.mtu;
 	if (s->initiator) {
-		for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
-			if (aead_cipher_is_fast(ciphers[i]))
-				h->ciphers[h->cipher_count++] = (uint8_t)ciphers[i];
+		for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+			if (aead_cipher_is_fast(all[i]))
+				h->ciphers[h->cipher_count++] = (uint8_t)all[i];
 		}
 		h->timestamp_us = exchange_next_stamp(o, now_us);
 	} else {
@@ -174,10 +168,12 @@ static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_
 /* The first of our ciphers that the offer has too. Return: false when there is none. */
 static bool choose_cipher(const struct signal_handshake *h, enum aead_cipher *ret)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
+	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		for (size_t k = 0; k < h->cipher_count; k++) {
-			if (h->ciphers[k] == ciphers[i] && aead_cipher_is_fast(ciphers[i])) {
-				*ret = ciphers[i];
+			if (h->ciphers[k] == all[i] && aead_cipher_is_fast(all[i])) {
+				*ret = all[i];
 				return true;
 			}
 		}
@@ -327,13 +323,15 @@ static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signa
 
 enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct signal_message *m)
 {
+	static const struct netaddr nowhere;
+
 	switch ((enum signal_body)m->kind) {
 	case SIGNAL_BODY_OFFER:
 		return on_offer(o, now_us, m);
 	case SIGNAL_BODY_ANSWER:
 		return on_answer(o, now_us, m);
 	case SIGNAL_BODY_SEALED:
-		return fifo_push(&o->inject, NULL, 0, m->body, m->body_len);
+		return fifo_push(&o->inject, &nowhere, sizeof(nowhere), m->body, m->body_len);
 	}
 	return DROP_UNKNOWN_TYPE;
 }

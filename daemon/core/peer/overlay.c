@@ -8,7 +8,7 @@
 
 #define FRAME_QUEUE_BYTES    (256 * 1024)
 #define DATAGRAM_QUEUE_BYTES (256 * 1024)
-#define INJECT_QUEUE_BYTES   (64 * 1024)
+#define INJECT_QUEUE_BYTES   (256 * 1024)
 
 /* --- creation --- */
 
@@ -77,6 +77,8 @@ static enum err create_parts(struct overlay *o, const struct overlay_params *par
 	if (e == OK)
 		e = ice_engine_create(&o->ice, &ice);
 	if (e == OK)
+		e = relays_create(&o->relays, &o->random);
+	if (e == OK)
 		e = ice_engine_set_blocked(o->ice, o->own.networks, o->own.network_count);
 	return e;
 }
@@ -127,6 +129,7 @@ void overlay_destroy(struct overlay *o)
 		if (o->peers[n].in_use)
 			peer_drop_sessions(o, &o->peers[n], 0);
 	}
+	relays_destroy(o->relays);
 	ice_engine_destroy(o->ice);
 	registrar_destroy(o->registrar);
 	route_table_destroy(o->routes);
@@ -186,29 +189,38 @@ bool overlay_pop_event(struct overlay *o, struct overlay_event *ret)
 	return true;
 }
 
+static void on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e)
+{
+	switch (e->type) {
+	case ICE_EVENT_GATHERED:
+	case ICE_EVENT_LOCAL_CANDIDATE:
+	case ICE_EVENT_MAPPING_CHANGED:
+		trickle_on_local(o);
+		event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
+		break;
+	case ICE_EVENT_STATE:
+	case ICE_EVENT_PATH:
+		peer_on_ice(o, now_us, e);
+		break;
+	case ICE_EVENT_PERMIT:
+		relays_permit(o->relays, now_us, e->relay, &e->remote);
+		break;
+	case ICE_EVENT_NEXT_PATH:
+	case ICE_EVENT_NEXT_FAILED:
+	case ICE_EVENT_UPGRADE_ADVISED:
+		break; /* no restarts yet */
+	}
+}
+
 void overlay_drain_ice(struct overlay *o, uint64_t now_us)
 {
 	struct ice_event e;
 
-	while (event_has_room(o) && ice_engine_pop_event(o->ice, &e)) {
-		switch (e.type) {
-		case ICE_EVENT_GATHERED:
-		case ICE_EVENT_LOCAL_CANDIDATE:
-		case ICE_EVENT_MAPPING_CHANGED:
-			trickle_on_local(o);
-			event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
-			break;
-		case ICE_EVENT_STATE:
-		case ICE_EVENT_PATH:
-			peer_on_ice(o, now_us, &e);
-			break;
-		case ICE_EVENT_PERMIT:
-		case ICE_EVENT_NEXT_PATH:
-		case ICE_EVENT_NEXT_FAILED:
-		case ICE_EVENT_UPGRADE_ADVISED:
-			break; /* no relays and no restarts yet */
-		}
-	}
+	/* Each may have something for the other. */
+	do {
+		while (event_has_room(o) && ice_engine_pop_event(o->ice, &e))
+			on_ice(o, now_us, &e);
+	} while (event_has_room(o) && relaying_drain(o, now_us));
 }
 
 /* --- the network --- */
@@ -218,12 +230,15 @@ enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 {
 	enum err e = ice_engine_add_socket(o->ice, now_us, socket, base, local_preference);
 
+	if (e == OK)
+		relays_add_socket(o->relays, now_us, socket, base, local_preference, false);
 	overlay_drain_ice(o, now_us);
 	return e;
 }
 
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket)
 {
+	relays_remove_socket(o->relays, now_us, socket);
 	ice_engine_remove_socket(o->ice, now_us, socket);
 	overlay_drain_ice(o, now_us);
 }
@@ -245,8 +260,10 @@ const struct ice_candidate *overlay_local_candidates(const struct overlay *o, si
 enum err overlay_on_datagram(struct overlay *o, uint64_t now_us, uint16_t socket,
 			     const struct netaddr *from, const uint8_t *buf, size_t len)
 {
-	enum err e = ice_engine_input(o->ice, now_us, socket, from, buf, len);
+	enum err e;
 
+	if (!relaying_input(o, now_us, socket, from, buf, len, &e))
+		e = ice_engine_input(o->ice, now_us, socket, from, buf, len);
 	overlay_drain_ice(o, now_us);
 	return e;
 }
@@ -268,10 +285,17 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 {
 	size_t len;
 
-	/* Checks go ahead of what is sealed here. */
-	if (ice_engine_pop_transmit(o->ice, ret, buf, cap))
-		return true;
-	return fifo_pop(&o->datagrams, ret, sizeof(*ret), buf, cap, &len);
+	/* A server has to hear of a peer before the first packet for it. Checks go ahead of what is
+	 * sealed here. */
+	for (;;) {
+		if (relays_pop_transmit(o->relays, ret, buf, cap))
+			return true;
+		if (!ice_engine_pop_transmit(o->ice, ret, buf, cap) &&
+		    !fifo_pop(&o->datagrams, ret, sizeof(*ret), buf, cap, &len))
+			return false;
+		if (!ret->relay || relaying_wrap(o, ret, buf, cap))
+			return true;
+	}
 }
 
 /* --- the data plane --- */
@@ -424,6 +448,7 @@ void overlay_close_peers(struct overlay *o, uint64_t now_us)
 		    session_send_control(o, p->current, &close) != OK)
 			o->drops.count[DROP_SEND]++;
 	}
+	relays_release_all(o->relays, now_us);
 	registrar_bye(o->registrar, now_us);
 }
 
@@ -434,6 +459,7 @@ uint64_t overlay_next_deadline(const struct overlay *o)
 	uint64_t due = heap_next_deadline(&o->timers);
 
 	due = deadline_min(due, registrar_next_deadline(o->registrar));
+	due = deadline_min(due, relays_next_deadline(o->relays));
 	return deadline_min(due, ice_engine_next_deadline(o->ice));
 }
 
@@ -445,6 +471,7 @@ void overlay_on_deadline(struct overlay *o, uint64_t now_us)
 		peer_on_deadline(o, container_of(n, struct peer, timer), now_us);
 	if (registrar_next_deadline(o->registrar) <= now_us)
 		registrar_on_deadline(o->registrar, now_us);
+	relaying_on_deadline(o, now_us);
 	if (ice_engine_next_deadline(o->ice) <= now_us)
 		ice_engine_on_deadline(o->ice, now_us);
 	rendezvous_drain(o, now_us);

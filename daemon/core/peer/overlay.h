@@ -8,6 +8,7 @@
  *
  *	rendezvous frames ---> overlay_on_signal()        overlay_pop_signal()  ---> rendezvous
  *	STUN datagrams ------> overlay_on_datagram()      overlay_pop_transmit() --> UDP sockets
+ *	TCP, TLS to TURN ----> overlay_on_stream_bytes()  overlay_pop_stream() ----> streams
  *	opened control ------> overlay_on_control()       overlay_pop_event() -----> the shell
  *	packets with no path > overlay_on_packet()        overlay_pop_inject() ---> data plane
  *
@@ -31,6 +32,11 @@
  * plaintext is 0, see control.h), and packets whose peer has no path yet. Those are queued here, at
  * most OVERLAY_QUEUE_PACKETS a peer, and sealed on the control lane when the path is there.
  *
+ * Relays. The shell gives TURN servers with overlay_set_relay_servers(); everything else about them is
+ * done here (relay.h). Over UDP the data plane wraps packets for a relay itself, by a channel; until
+ * there is one, and over streams, packets come to overlay_on_packet() and leave through the control
+ * lane.
+ *
  * What a stranger can make grow is bounded at creation: peers, queued packets, frames, events.
  */
 #ifndef ICETUN_PEER_OVERLAY_H
@@ -51,11 +57,15 @@
 #include "daemon/core/ice/engine.h"
 #include "daemon/core/route/table.h"
 #include "daemon/core/signal/message.h"
+#include "daemon/core/turn/allocation.h"
+#include "daemon/core/turn/uri.h"
 
 /* Packets that wait for one peer while it is being connected. */
 #define OVERLAY_QUEUE_PACKETS 64
 /* No peer: the packet's destination belongs to nobody we know. */
-#define OVERLAY_NO_PEER UINT32_MAX
+#define OVERLAY_NO_PEER		  UINT32_MAX
+#define OVERLAY_MAX_RELAY_SERVERS 8
+#define OVERLAY_MAX_RELAY_TARGETS 8
 
 struct overlay;
 
@@ -76,6 +86,53 @@ struct overlay_params {
 	const struct stamp_table *stamps; /* of other hosts' offers, copied; NULL = none */
 	uint64_t now_us;
 	uint64_t unix_us; /* wall clock at now_us, for validity and stamps */
+};
+
+/* How to reach a TURN server. */
+struct overlay_relay_target {
+	enum turn_transport transport; /* UDP, TCP or TLS */
+	struct netaddr address;
+};
+
+/* A TURN server whose name has been resolved. */
+struct overlay_relay_server {
+	uint32_t id;			/* unique in the list; kept when the rest changes */
+	char name[TURN_URI_HOST_BYTES]; /* what its certificate has to be for */
+	/* Best first; none while its name is not resolved. */
+	struct overlay_relay_target targets[OVERLAY_MAX_RELAY_TARGETS];
+	size_t target_count;
+	const char *username, *password; /* copied */
+	uint64_t expires_us;		 /* when the password ends; DEADLINE_NONE = never */
+};
+
+enum overlay_relay_state {
+	/* There is no target, or no socket of the family of one. */
+	OVERLAY_RELAY_UNUSED,
+	/* Asked, no answer yet. */
+	OVERLAY_RELAY_TRYING,
+	/* There is an allocation. */
+	OVERLAY_RELAY_READY,
+	/* It works; others before it in the list serve. */
+	OVERLAY_RELAY_STANDBY,
+	/* It does not work: `problem`. It is tried again at `retry_us`. */
+	OVERLAY_RELAY_WAITING,
+};
+
+/* One TURN server for people. */
+struct overlay_relay_info {
+	uint32_t id;
+	enum overlay_relay_state state;
+	uint64_t since_us;
+	uint64_t retry_us; /* of the next attempt, DEADLINE_NONE when there is none */
+	struct overlay_relay_target target; /* of the allocation or of the last attempt */
+	struct netaddr relayed;		    /* of the allocation, or NETADDR_NONE */
+	uint64_t rtt_us;		    /* 0 = not known */
+	/* What went wrong last, even if it works again. */
+	uint64_t problem_us; /* 0 = never */
+	enum turn_problem problem;
+	uint16_t code; /* the STUN error code, or 0 */
+	/* The stream could not be opened or was closed: the shell knows why. */
+	bool is_stream_problem;
 };
 
 /* Each state is explained above. */
@@ -114,7 +171,9 @@ enum overlay_event_type {
 	OVERLAY_EVENT_SESSION_ADD,
 	/* peer, session: forget its keys */
 	OVERLAY_EVENT_SESSION_REMOVE,
-	/* peer, session, path: send the peer's packets with this session on this path */
+	/* peer, session, path: send the peer's packets with this session on this path. By a channel
+	 * of `server` when `channel` is not 0. When `by_overlay` is true the data plane cannot: packets
+	 * come to overlay_on_packet(), as if there were no path. */
 	OVERLAY_EVENT_PATH,
 	/* peer: no path any more; packets come to overlay_on_packet() */
 	OVERLAY_EVENT_PATH_CLEAR,
@@ -138,6 +197,16 @@ enum overlay_event_type {
 	OVERLAY_EVENT_STAMP,
 	/* an offer of peer was accepted: keep overlay_stamps() on disk */
 	OVERLAY_EVENT_PEER_STAMP,
+	/* socket, server: ChannelData may come to the socket from this TURN server, or not any more */
+	OVERLAY_EVENT_RELAY_SERVER_ADD,
+	OVERLAY_EVENT_RELAY_SERVER_REMOVE,
+	/* socket: open one more at the same address, on another port: overlay_add_spare_socket() */
+	OVERLAY_EVENT_WANT_SOCKET,
+	/* stream, server, tls: open a stream to this TURN server, with overlay_stream_name() in its
+	 * certificate; then overlay_on_stream_open() or overlay_on_stream_closed() */
+	OVERLAY_EVENT_STREAM_OPEN,
+	/* stream: close it; nothing more is to be said about it */
+	OVERLAY_EVENT_STREAM_CLOSE,
 };
 
 struct overlay_event {
@@ -147,6 +216,13 @@ struct overlay_event {
 	enum overlay_peer_state old_state, state;
 	enum overlay_reason reason;
 	struct ice_path path;
+	bool by_overlay;
+	uint16_t channel;
+	uint16_t socket;
+	struct netaddr server;
+	uint32_t relay_server; /* the id of the server of a path over a relay or of a stream */
+	uint32_t stream;
+	bool tls;
 	uint64_t ping_id;
 	uint64_t stamp_us;
 	enum signal_error signal_error;
@@ -196,9 +272,11 @@ enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *fr
 /* Return: true with the next frame of *ret_len bytes for the rendezvous. @cap is at least
  * SIGNAL_MESSAGE_MAX_BYTES. */
 bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len);
-/* Return: true with the next sealed packet that came through the rendezvous: the data plane opens it
- * like any other. */
-bool overlay_pop_inject(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len);
+/* Return: true with the next sealed packet that came another way, and which the data plane opens like
+ * any other: through a relay from the peer's address *ret_from, or through the rendezvous, which is no
+ * path: then *ret_from is NETADDR_NONE. */
+bool overlay_pop_inject(struct overlay *o, struct netaddr *ret_from, uint8_t *buf, size_t cap,
+			size_t *ret_len);
 bool overlay_is_registered(const struct overlay *o);
 /* STUN and TURN servers of the last registration. */
 const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret_count);
@@ -213,13 +291,44 @@ MUST_USE enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
 					   const struct netaddr *servers, size_t count);
 const struct ice_candidate *overlay_local_candidates(const struct overlay *o, size_t *ret_count);
 
-/* One STUN datagram that arrived on @socket. Return: OK or why it was ignored (counted). */
+/* The TURN servers, best first; credentials may change at any time, those of an allocation that
+ * stands are replaced in good time without a cut. Return: OK; ERR_LIMIT above
+ * OVERLAY_MAX_RELAY_SERVERS; ERR_INVALID: an id that stands twice, or an address, transport or text
+ * that cannot be; then nothing was changed. */
+MUST_USE enum err overlay_set_relay_servers(struct overlay *o, uint64_t now_us,
+					    const struct overlay_relay_server *servers,
+					    size_t count);
+/* After WANT_SOCKET: a second socket at an address, for allocations only, removed like any other. */
+void overlay_add_spare_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
+			      const struct netaddr *base, uint16_t local_preference);
+/* Server @i of the list. Return: false when there are fewer. */
+bool overlay_relay_info(const struct overlay *o, size_t i, struct overlay_relay_info *ret);
+/* Which server @path goes over. Return: false when it goes over none of ours. */
+bool overlay_relay_of_path(const struct overlay *o, const struct ice_path *path, uint32_t *ret_id,
+			   enum turn_transport *ret_transport);
+
+/* Streams to TURN servers, see STREAM_OPEN. A stream that is not known is ignored. */
+void overlay_on_stream_open(struct overlay *o, uint64_t now_us, uint32_t stream);
+void overlay_on_stream_bytes(struct overlay *o, uint64_t now_us, uint32_t stream,
+			     const uint8_t *buf, size_t len);
+/* It has ended, or could not be opened. */
+void overlay_on_stream_closed(struct overlay *o, uint64_t now_us, uint32_t stream);
+/* The next bytes for @stream; pop them only while it takes them, the queue behind this is bounded and
+ * drops what is too much. @cap as for overlay_pop_transmit(). Return: false when there are none. */
+bool overlay_pop_stream(struct overlay *o, uint32_t stream, uint8_t *buf, size_t cap,
+			size_t *ret_len);
+/* What the certificate of the other end has to be for; valid until the next call. NULL when the stream
+ * is not known. */
+const char *overlay_stream_name(const struct overlay *o, uint32_t stream);
+
+/* One datagram that arrived on @socket and is STUN (first byte 0..3), or ChannelData of a TURN server
+ * that the data plane did not want (64..79). Return: OK or why it was ignored (counted). */
 enum err overlay_on_datagram(struct overlay *o, uint64_t now_us, uint16_t socket,
 			     const struct netaddr *from, const uint8_t *buf, size_t len);
 /* The system refused to send to @to. */
 void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
 			   const struct netaddr *to);
-/* Return: true with the next datagram; @cap is at least 2048 bytes and mtu + 64. */
+/* Return: true with the next datagram; @cap is at least 2560 bytes and mtu + 128. */
 bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *buf, size_t cap);
 
 /* --- what the data plane hands over --- */
@@ -235,6 +344,10 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
  * @session's key the data plane's busiest lane has sealed @sealed_packets: keys wear out by use. */
 void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
 			      uint64_t sealed_packets);
+
+/* Packets go out to @peer, and nothing authenticated has come back for a second: where the path goes
+ * over a relay of ours, its server is asked whether it still knows us. To be repeated each second. */
+void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer);
 
 /* --- peers --- */
 

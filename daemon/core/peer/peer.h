@@ -8,6 +8,7 @@
  *	peer.c       the states of one peer; the only place that sets them
  *	exchange.c   the offer and the answer
  *	session.c    keys, the control lane, paths; which of two sessions carries the data
+ *	relaying.c   paths over relays, what comes through them; the relays are relay.h
  *	trickle.c    candidates that come later
  *	rekey.c      renewal of the keys inside the tunnel
  *
@@ -23,6 +24,7 @@
 #include "daemon/core/peer/control.h"
 #include "daemon/core/peer/overlay.h"
 #include "daemon/core/peer/packet_queue.h"
+#include "daemon/core/peer/relay.h"
 #include "daemon/core/signal/handshake.h"
 #include "daemon/core/signal/registrar.h"
 #include "daemon/core/tunnel/keys.h"
@@ -96,6 +98,7 @@ struct peer {
 	uint64_t pause_until_us;
 	uint64_t pause_us;
 	uint64_t last_offer_us; /* when the last offer was looked at */
+	uint64_t move_us;	/* not before is its path moved to another relay again */
 };
 
 struct overlay {
@@ -112,14 +115,16 @@ struct overlay {
 	bool link_up;
 	struct registrar *registrar;
 	struct ice_engine *ice;
+	struct relays *relays;
+	bool relays_pending; /* as ICE was told */
 	struct peer *peers;
 	uint32_t peer_limit; /* numbers in use are below it */
 	struct heap timers;
 	struct route_table *routes;
 	struct packet_pool *pool;
 	uint32_t candidates_version; /* counts changes of our candidates */
-	struct fifo inject;	     /* sealed packets that came through the rendezvous */
-	struct fifo frames;	     /* for the rendezvous */
+	struct fifo inject;    /* struct netaddr, then a sealed packet that came another way */
+	struct fifo frames;    /* for the rendezvous */
 	struct fifo datagrams; /* sealed control packets: struct ice_transmit, then the bytes */
 	struct overlay_event events[EVENT_SLOTS];
 	size_t event_head, event_count;
@@ -190,6 +195,18 @@ enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
 			   size_t len);
 
+/* relaying.c */
+/* Return: whether there was something to do. */
+bool relaying_drain(struct overlay *o, uint64_t now_us);
+void relaying_on_deadline(struct overlay *o, uint64_t now_us);
+/* Adds to a PATH event how the data plane gets there. */
+void relaying_describe(struct overlay *o, uint64_t now_us, struct overlay_event *e);
+/* Return: false when the datagram is none of a relay's. */
+bool relaying_input(struct overlay *o, uint64_t now_us, uint16_t socket, const struct netaddr *from,
+		    const uint8_t *buf, size_t len, enum err *ret_err);
+/* Wraps what is for a relay, in place. Return: false when there is nothing to send to a socket. */
+bool relaying_wrap(struct overlay *o, struct ice_transmit *t, uint8_t *buf, size_t cap);
+
 /* trickle.c */
 /* Tells @s, which has keys, all our candidates. */
 void trickle_send(struct overlay *o, struct peer *p, struct session *s);
@@ -235,6 +252,9 @@ MUST_USE enum err session_send_control(struct overlay *o, struct session *s,
 /* The same through the rendezvous. Return: OK; ERR_WRONG_STATE without keys; ERR_*. */
 MUST_USE enum err session_forward_control(struct overlay *o, const struct peer *p,
 					  struct session *s, const struct control_message *m);
+/* Tells the data plane the path of @s, which carries the data. */
+void session_tell_path(struct overlay *o, const struct peer *p, const struct session *s,
+		       uint64_t now_us);
 /* ICE found or moved the path of @s. */
 void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		     const struct ice_path *path);

@@ -148,9 +148,10 @@ bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret
 	return fifo_pop(&o->frames, NULL, 0, buf, cap, ret_len);
 }
 
-bool overlay_pop_inject(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len)
+bool overlay_pop_inject(struct overlay *o, struct netaddr *ret_from, uint8_t *buf, size_t cap,
+			size_t *ret_len)
 {
-	return fifo_pop(&o->inject, NULL, 0, buf, cap, ret_len);
+	return fifo_pop(&o->inject, ret_from, sizeof(*ret_from), buf, cap, ret_len);
 }
 
 bool overlay_is_registered(const struct overlay *o)

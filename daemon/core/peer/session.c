@@ -132,6 +132,7 @@ enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain
 	if (e != OK)
 		return e;
 	t.socket = s->path.socket;
+	t.relay = s->path.relay;
 	t.to = s->path.remote;
 	return drop_count(&o->drops, fifo_push(&o->datagrams, &t, sizeof(t), o->scratch, t.len));
 }
@@ -169,15 +170,23 @@ enum err session_forward_control(struct overlay *o, const struct peer *p, struct
 	return OK;
 }
 
-/* Tells the data plane, and sends what waited. */
-static void announce_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+void session_tell_path(struct overlay *o, const struct peer *p, const struct session *s,
+		       uint64_t now_us)
 {
 	struct overlay_event *e = event_push(o, OVERLAY_EVENT_PATH, p->number);
-	const uint8_t *packet;
-	size_t len;
 
 	e->session = s->local_index;
 	e->path = s->path;
+	relaying_describe(o, now_us, e);
+}
+
+/* Tells the data plane, and sends what waited. */
+static void announce_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
+	const uint8_t *packet;
+	size_t len;
+
+	session_tell_path(o, p, s, now_us);
 	p->pause_us = 0;
 	p->wants_connection = false;
 	p->rekey_us = now_us; /* looked at with the next deadline */

@@ -654,6 +654,12 @@ void turn_allocation_release(struct turn_allocation *a, uint64_t now_us)
 
 void turn_allocation_verify(struct turn_allocation *a, uint64_t now_us)
 {
+	struct turn_request *r = &a->requests[TURN_MAIN];
+
+	/* One that nobody answers has long pauses by now. */
+	if (turn_request_is_active(r) && r->kind == TURN_REQUEST_REFRESH &&
+	    now_us >= r->txn.started_us + US_PER_S)
+		turn_request_stop(r);
 	refresh(a, now_us);
 	schedule(a);
 }

@@ -247,6 +247,10 @@ MUST_USE enum err turn_allocation_input(struct turn_allocation *a, uint64_t now_
 bool turn_allocation_expects(const struct turn_allocation *a,
 			     const uint8_t txid[static STUN_TXID_BYTES]);
 
+/* The same for a whole datagram that came from the server: one of ours, a Data indication, or
+ * ChannelData. Anything else is for somebody else who shares the socket. */
+bool turn_allocation_wants(const struct turn_allocation *a, const uint8_t *buf, size_t len);
+
 uint64_t turn_allocation_next_deadline(const struct turn_allocation *a);
 void turn_allocation_on_deadline(struct turn_allocation *a, uint64_t now_us);
 /* Writes the next message for the server. @cap: TURN_REQUEST_MAX_BYTES. Return: false when there is
@@ -264,7 +268,8 @@ MUST_USE enum err turn_allocation_restart(struct turn_allocation *a, uint64_t no
 					  const struct netaddr *server);
 /* Gives it back; see RELEASED. From every state; at once where there is nothing to give back. */
 void turn_allocation_release(struct turn_allocation *a, uint64_t now_us);
-/* Refreshes now: after a suspend or a change of routes, when nobody knows what the NAT has kept. */
+/* Refreshes now: after a suspend or a change of routes, when nobody knows what the NAT has kept; and
+ * when nothing comes through any more. A Refresh that has waited for a second begins anew. */
 void turn_allocation_verify(struct turn_allocation *a, uint64_t now_us);
 /* The stream was closed: LOST or FAILED with SILENT. */
 void turn_allocation_on_stream_closed(struct turn_allocation *a, uint64_t now_us);

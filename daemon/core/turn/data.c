@@ -101,3 +101,16 @@ enum err turn_allocation_wrap(struct turn_allocation *a, uint64_t now_us,
 	stun_write_bytes(&w, STUN_DATA, in, len);
 	return stun_write_finish(&w, NULL, 0, false, ret_len) == OK ? OK : ERR_NO_SPACE;
 }
+
+bool turn_allocation_wants(const struct turn_allocation *a, const uint8_t *buf, size_t len)
+{
+	struct stun_message m;
+
+	if (len > 0 && buf[0] >= TURN_CHANNEL_MIN >> 8 && buf[0] <= TURN_CHANNEL_MAX >> 8)
+		return true;
+	if (!stun_is_message(buf, len))
+		return false;
+	/* What cannot be read is nobody's, so it may be ours. */
+	return stun_decode(&m, buf, len) != OK || turn_allocation_expects(a, m.txid) ||
+	       (m.class == STUN_CLASS_INDICATION && m.method == STUN_METHOD_DATA);
+}

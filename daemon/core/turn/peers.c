@@ -307,12 +307,28 @@ static void refuse_channel(struct turn_allocation *a, struct turn_channel *c,
 	a->peers_tell = true;
 }
 
-/* Chooses what goes into one request: what is due and fits, or one address alone. */
-static size_t collect_permissions(struct turn_allocation *a, uint64_t now_us)
+static bool is_in(const struct turn_permission *p, size_t request)
+{
+	return p->state == TURN_PEER_ASKED && p->request == request;
+}
+
+/* Chooses what goes into one request, which may have some already: what is due and fits, or one
+ * address alone. Return: how many it has got. */
+static size_t collect_permissions(struct turn_allocation *a, size_t request, uint64_t now_us)
 {
 	size_t used = STUN_HEADER_BYTES + turn_auth_bytes(a->auth);
-	size_t count = 0;
+	size_t count = 0, added = 0;
 
+	for (size_t i = 0; i < a->permission_top; i++) {
+		const struct turn_permission *p = &a->permissions[i];
+
+		if (!is_in(p, request))
+			continue;
+		if (p->alone)
+			return 0;
+		used += ADDRESS_BYTES(p->ip.family);
+		count++;
+	}
 	for (size_t i = 0; i < a->permission_top; i++) {
 		struct turn_permission *p = &a->permissions[i];
 		size_t bytes = ADDRESS_BYTES(p->ip.family);
@@ -329,12 +345,28 @@ static size_t collect_permissions(struct turn_allocation *a, uint64_t now_us)
 		    (p->alone || count == ADDRESSES_MAX || used + bytes > STUN_SAFE_BYTES))
 			continue;
 		p->state = TURN_PEER_ASKED;
+		p->request = (uint8_t)request;
 		used += bytes;
 		count++;
+		added++;
 		if (p->alone)
 			break;
 	}
-	return count;
+	return added;
+}
+
+/* One that has not been written yet takes more; else there is one more. */
+static void ask_permissions(struct turn_allocation *a, uint64_t now_us)
+{
+	for (size_t i = TURN_PERMITS; i < TURN_PERMITS + TURN_PERMIT_REQUESTS; i++) {
+		struct turn_request *r = &a->requests[i];
+		bool is_active = turn_request_is_active(r);
+
+		if (is_active && !(r->to_send && r->txn.sent == 1))
+			continue;
+		if (collect_permissions(a, i, now_us) > 0 && !is_active)
+			turn_request_start(a, r, TURN_REQUEST_PERMISSION, now_us);
+	}
 }
 
 static void ask_channel(struct turn_allocation *a, struct turn_request *r, uint64_t now_us)
@@ -359,9 +391,7 @@ void turn_peers_ask(struct turn_allocation *a, uint64_t now_us)
 {
 	if (a->state != TURN_ALLOCATED)
 		return;
-	if (!turn_request_is_active(&a->requests[TURN_PERMIT]) &&
-	    collect_permissions(a, now_us) > 0)
-		turn_request_start(a, &a->requests[TURN_PERMIT], TURN_REQUEST_PERMISSION, now_us);
+	ask_permissions(a, now_us);
 	for (size_t i = 0; i < TURN_BIND_REQUESTS; i++) {
 		if (!turn_request_is_active(&a->requests[TURN_BINDS + i]))
 			ask_channel(a, &a->requests[TURN_BINDS + i], now_us);
@@ -377,7 +407,7 @@ void turn_peers_write(const struct turn_allocation *a, const struct turn_request
 		return;
 	}
 	for (size_t i = 0; i < a->permission_top; i++) {
-		if (a->permissions[i].state == TURN_PEER_ASKED)
+		if (is_in(&a->permissions[i], (size_t)(r - a->requests)))
 			stun_write_address(w, STUN_XOR_PEER_ADDRESS, &a->permissions[i].ip);
 	}
 }
@@ -423,7 +453,7 @@ void turn_peers_on_success(struct turn_allocation *a, struct turn_request *r, ui
 		grant_channel(a, &a->channels[r->slot], asked_us);
 	} else {
 		for (size_t i = 0; i < a->permission_top; i++) {
-			if (a->permissions[i].state == TURN_PEER_ASKED)
+			if (is_in(&a->permissions[i], (size_t)(r - a->requests)))
 				grant_permission(a, &a->permissions[i], asked_us);
 		}
 	}
@@ -432,17 +462,17 @@ void turn_peers_on_success(struct turn_allocation *a, struct turn_request *r, ui
 }
 
 /* One refusal of several says nothing of each: they are asked for one by one. */
-static void fail_permissions(struct turn_allocation *a, const struct turn_rule *rule, uint16_t code,
-			     uint64_t now_us)
+static void fail_permissions(struct turn_allocation *a, size_t request,
+			     const struct turn_rule *rule, uint16_t code, uint64_t now_us)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < a->permission_top; i++)
-		count += a->permissions[i].state == TURN_PEER_ASKED;
+		count += is_in(&a->permissions[i], request);
 	for (size_t i = 0; i < a->permission_top; i++) {
 		struct turn_permission *p = &a->permissions[i];
 
-		if (p->state != TURN_PEER_ASKED)
+		if (!is_in(p, request))
 			continue;
 		p->state = p->expires_us ? TURN_PEER_GRANTED : TURN_PEER_WANTED;
 		p->due_us = now_us;
@@ -487,7 +517,7 @@ void turn_peers_on_failure(struct turn_allocation *a, struct turn_request *r,
 	if (r->kind == TURN_REQUEST_BIND)
 		fail_channel(a, &a->channels[r->slot], rule, code, asked_us, now_us);
 	else
-		fail_permissions(a, rule, code, now_us);
+		fail_permissions(a, (size_t)(r - a->requests), rule, code, now_us);
 	turn_peers_ask(a, now_us);
 }
 
@@ -523,10 +553,11 @@ void turn_peers_expire(struct turn_allocation *a, uint64_t now_us)
 uint64_t turn_peers_deadline(const struct turn_allocation *a)
 {
 	bool asks = a->state == TURN_ALLOCATED;
-	bool permit_is_free = asks && !turn_request_is_active(&a->requests[TURN_PERMIT]);
-	bool bind_is_free = false;
+	bool permit_is_free = false, bind_is_free = false;
 	uint64_t due = DEADLINE_NONE;
 
+	for (size_t i = 0; asks && i < TURN_PERMIT_REQUESTS; i++)
+		permit_is_free |= !turn_request_is_active(&a->requests[TURN_PERMITS + i]);
 	for (size_t i = 0; asks && i < TURN_BIND_REQUESTS; i++)
 		bind_is_free |= !turn_request_is_active(&a->requests[TURN_BINDS + i]);
 	for (size_t i = 0; i < a->permission_top; i++) {

@@ -32,13 +32,13 @@
 #define TURN_LATE_US		(30 * US_PER_S)
 #define TURN_MAX_CHALLENGES	3
 #define TURN_MAX_REDIRECTS	3
-/* With the allocation's own request, a permission request and a keepalive: below ten at a time
- * (RFC 8489 s. 6.2.1). */
-#define TURN_BIND_REQUESTS 4
+/* With the allocation's own request and a keepalive: below ten at a time (RFC 8489 s. 6.2.1). */
+#define TURN_PERMIT_REQUESTS 3
+#define TURN_BIND_REQUESTS   4
 enum {
-	TURN_MAIN, /* ALLOCATE, REFRESH, RELEASE, PURGE */
-	TURN_PERMIT,
-	TURN_KEEPALIVE,
+	TURN_MAIN,    /* ALLOCATE, REFRESH, RELEASE, PURGE */
+	TURN_PERMITS, /* the first of them */
+	TURN_KEEPALIVE = TURN_PERMITS + TURN_PERMIT_REQUESTS,
 	TURN_BINDS, /* the first of them */
 	TURN_REQUESTS = TURN_BINDS + TURN_BIND_REQUESTS,
 };
@@ -74,6 +74,7 @@ struct turn_permission {
 	enum turn_peer_state state;
 	struct netaddr ip; /* port 0 */
 	uint32_t wants;	   /* counted */
+	uint8_t request;   /* ASKED: which of the requests contains it */
 	bool alone;	   /* asked for by itself: a request with others was refused */
 	bool tell;	   /* an event is due */
 	enum turn_problem problem;

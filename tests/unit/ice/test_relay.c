@@ -131,6 +131,39 @@ static void our_relay_to_their_host(void **state)
 	expect_completed_alike();
 }
 
+/* Its pairs go on, and nobody is told of it any more. */
+static void retired(void **state)
+{
+	struct ice_description d;
+	struct ice_path next;
+
+	(void)state;
+	w.filter = only_relayed;
+	open_both();
+	wire_add_relay(&w, 0, 1, 0, "198.51.100.9:50000");
+	wire_tell(&w, 0);
+	wire_tell(&w, 1);
+	wire_run(&w, 3 * US_PER_S);
+	expect_completed_alike();
+	ice_engine_retire_relay(w.host[0].engine, w.now_us, 99);
+	ice_engine_retire_relay(w.host[0].engine, w.now_us, 1);
+	wire_run(&w, 100 * US_PER_S);
+	expect_completed_alike();
+	assert_int_equal(path_of(0).relay, 1);
+	ice_agent_get_description(w.host[0].agent, &d);
+	assert_int_equal(d.candidate_count, 1);
+	assert_int_equal(d.candidates[0].type, ICE_CANDIDATE_HOST);
+	/* The next generation has no pair of it. */
+	wire_add_relay(&w, 0, 2, 0, "198.51.100.9:50001");
+	assert_int_equal(ice_agent_restart(w.host[0].agent, w.now_us), OK);
+	wire_tell(&w, 1);
+	wire_tell(&w, 0);
+	wire_run(&w, 3 * US_PER_S);
+	assert_true(ice_agent_get_next_path(w.host[0].agent, &next));
+	assert_int_equal(next.relay, 2);
+	assert_int_equal(path_of(0).relay, 1);
+}
+
 static bool only_relay_to_relay(struct wire *wire, size_t sender, struct wire_datagram *d)
 {
 	(void)wire;
@@ -361,6 +394,7 @@ int main(void)
 		T(parameters),
 		T(in_the_description),
 		T(our_relay_to_their_host),
+		T(retired),
 		T(relay_to_relay),
 		T(a_direct_path_is_preferred),
 		T(a_direct_path_that_comes_late_wins),

@@ -4,6 +4,8 @@
 #include "daemon/core/base/cursor.h"
 #include "tests/unit/turn/link.h"
 
+#include "daemon/core/stun/writer.h"
+
 static struct netaddr peer_number(unsigned int n)
 {
 	struct netaddr a = link_address("192.0.2.0:1000");
@@ -406,6 +408,7 @@ static void expects_only_its_own(void **state)
 {
 	uint8_t buf[TURN_REQUEST_MAX_BYTES], other[STUN_TXID_BYTES] = {0};
 	struct stun_message m;
+	struct stun_writer w;
 	struct link l;
 	size_t len;
 
@@ -416,6 +419,62 @@ static void expects_only_its_own(void **state)
 	assert_int_equal(stun_decode(&m, buf, len), OK);
 	assert_true(turn_allocation_expects(l.a, m.txid));
 	assert_false(turn_allocation_expects(l.a, other));
+	/* Of what comes from the server: that answer, data, and channels. */
+	assert_true(turn_allocation_wants(l.a, buf, len));
+	stun_write_begin(&w, buf, sizeof(buf), STUN_CLASS_SUCCESS, STUN_METHOD_BINDING, other);
+	assert_int_equal(stun_write_finish(&w, NULL, 0, true, &len), OK);
+	assert_false(turn_allocation_wants(l.a, buf, len));
+	stun_write_begin(&w, buf, sizeof(buf), STUN_CLASS_INDICATION, STUN_METHOD_DATA, other);
+	assert_int_equal(stun_write_finish(&w, NULL, 0, true, &len), OK);
+	assert_true(turn_allocation_wants(l.a, buf, len));
+	stun_write_begin(&w, buf, sizeof(buf), STUN_CLASS_INDICATION, STUN_METHOD_BINDING, other);
+	assert_int_equal(stun_write_finish(&w, NULL, 0, true, &len), OK);
+	assert_false(turn_allocation_wants(l.a, buf, len));
+	assert_true(turn_allocation_wants(l.a, (const uint8_t[]){0x40, 0, 0, 0}, 4));
+	assert_false(turn_allocation_wants(l.a, (const uint8_t[]){0xc0, 0, 0, 0}, 4));
+	assert_false(turn_allocation_wants(l.a, buf, 0));
+	link_close(&l);
+}
+
+/* A permission that is wanted while another is asked for does not wait for that one's answer: its first
+ * packet is right behind the request. */
+static void permissions_do_not_wait(void **state)
+{
+	struct netaddr a = link_address("192.0.2.101:1"), b = link_address("192.0.2.102:1"),
+		       c = link_address("192.0.2.103:1"), found;
+	uint8_t buf[TURN_REQUEST_MAX_BYTES];
+	struct stun_message m;
+	struct link l;
+	size_t len;
+
+	(void)state;
+	link_open(&l);
+	link_start(&l);
+	/* Two before anything was written: one request with both. */
+	assert_int_equal(turn_allocation_permit(l.a, l.now_us, &a, 1), OK);
+	assert_int_equal(turn_allocation_permit(l.a, l.now_us, &b, 1), OK);
+	assert_true(turn_allocation_pop_transmit(l.a, buf, sizeof(buf), &len));
+	assert_int_equal(stun_decode(&m, buf, len), OK);
+	assert_true(stun_find_address(&m, STUN_XOR_PEER_ADDRESS, 0, &found));
+	assert_true(netaddr_ip_equal(&found, &a));
+	assert_true(stun_find_address(&m, STUN_XOR_PEER_ADDRESS, 1, &found));
+	assert_true(netaddr_ip_equal(&found, &b));
+	assert_false(turn_allocation_pop_transmit(l.a, buf, sizeof(buf), &len));
+	/* The third has a request of its own, without the first two. */
+	assert_int_equal(turn_allocation_permit(l.a, l.now_us, &c, 1), OK);
+	assert_true(turn_allocation_pop_transmit(l.a, buf, sizeof(buf), &len));
+	assert_int_equal(stun_decode(&m, buf, len), OK);
+	assert_true(stun_find_address(&m, STUN_XOR_PEER_ADDRESS, 0, &found));
+	assert_true(netaddr_ip_equal(&found, &c));
+	assert_false(stun_find_address(&m, STUN_XOR_PEER_ADDRESS, 1, &found));
+	/* The first was lost; the second is answered; each gets its own answer. */
+	turn_server_input(&l.server, l.now_us, &l.server.address, &l.client, buf, len);
+	link_pump(&l);
+	assert_true(turn_allocation_is_permitted(l.a, l.now_us, &c));
+	assert_false(turn_allocation_is_permitted(l.a, l.now_us, &a));
+	link_run(&l, US_PER_S);
+	assert_true(turn_allocation_is_permitted(l.a, l.now_us, &a));
+	assert_true(turn_allocation_is_permitted(l.a, l.now_us, &b));
 	link_close(&l);
 }
 
@@ -437,6 +496,7 @@ int main(void)
 		cmocka_unit_test(wishes_are_copied),
 		cmocka_unit_test(ip6_peers_need_an_ip6_address),
 		cmocka_unit_test(expects_only_its_own),
+		cmocka_unit_test(permissions_do_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
