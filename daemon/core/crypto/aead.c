@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONCE_BYTES 12
+#include "daemon/core/crypto/aead_mb.h"
+
+#define NONCE_BYTES AEAD_NONCE_BYTES
 
 struct aead {
 	enum aead_cipher cipher;
+	struct aead_mb *mb; /* does it all; or NULL */
 	EVP_CIPHER_CTX *ctx;
 };
 
@@ -29,6 +32,10 @@ static void nonce_be(uint64_t counter, uint8_t ret[static NONCE_BYTES])
 
 bool aead_cipher_is_fast(enum aead_cipher cipher)
 {
+#ifdef ICETUN_NULL_CIPHER
+	if (cipher == AEAD_NULL)
+		return true;
+#endif
 	return cipher == AEAD_CHACHA20_POLY1305 ||
 	       (cipher == AEAD_AES_256_GCM && crypto_aead_aes256gcm_is_available() == 1);
 }
@@ -40,6 +47,10 @@ const char *aead_cipher_name(enum aead_cipher cipher)
 		return "aes-256-gcm";
 	case AEAD_CHACHA20_POLY1305:
 		return "chacha20-poly1305";
+#ifdef ICETUN_NULL_CIPHER
+	case AEAD_NULL:
+		return "null";
+#endif
 	}
 	return "unknown";
 }
@@ -73,6 +84,10 @@ static const EVP_CIPHER *evp_cipher(enum aead_cipher cipher)
 		return EVP_aes_256_gcm();
 	case AEAD_CHACHA20_POLY1305:
 		return EVP_chacha20_poly1305();
+#ifdef ICETUN_NULL_CIPHER
+	case AEAD_NULL:
+		return EVP_enc_null();
+#endif
 	}
 	return NULL;
 }
@@ -89,6 +104,15 @@ enum err aead_create(struct aead **ret, enum aead_cipher cipher,
 	if (!a)
 		return ERR_NO_MEMORY;
 	a->cipher = cipher;
+	if (aead_mb_serves(cipher)) {
+		enum err e = aead_mb_create(&a->mb, cipher, key);
+
+		if (e)
+			free(a);
+		else
+			*ret = a;
+		return e;
+	}
 	a->ctx = EVP_CIPHER_CTX_new();
 	if (!a->ctx || EVP_CipherInit_ex(a->ctx, evp, NULL, key, NULL, 1) != 1) {
 		aead_destroy(a);
@@ -102,23 +126,29 @@ void aead_destroy(struct aead *a)
 {
 	if (!a)
 		return;
+	aead_mb_destroy(a->mb);
 	EVP_CIPHER_CTX_free(a->ctx);
 	free(a);
 }
 
-/* Sets the nonce and the direction; the key stays. */
-static bool begin(struct aead *a, uint64_t counter, bool sealing)
+static void nonce_for(const struct aead *a, uint64_t counter, uint8_t ret[static NONCE_BYTES])
 {
-	uint8_t nonce[NONCE_BYTES];
-
 	switch (a->cipher) {
 	case AEAD_AES_256_GCM:
-		nonce_be(counter, nonce);
+		nonce_be(counter, ret);
 		break;
 	case AEAD_CHACHA20_POLY1305:
-		nonce_le(counter, nonce);
+#ifdef ICETUN_NULL_CIPHER
+	case AEAD_NULL:
+#endif
+		nonce_le(counter, ret);
 		break;
 	}
+}
+
+/* Sets the nonce and the direction; the key stays. */
+static bool begin(struct aead *a, const uint8_t nonce[static NONCE_BYTES], bool sealing)
+{
 	return EVP_CipherInit_ex(a->ctx, NULL, NULL, NULL, nonce, sealing) == 1;
 }
 
@@ -132,12 +162,40 @@ static bool update(struct aead *a, const uint8_t *ad, size_t ad_len, const uint8
 	       EVP_CipherFinal_ex(a->ctx, out + len, &n) == 1;
 }
 
+#ifdef ICETUN_NULL_CIPHER
+static enum err null_seal(const uint8_t *in, size_t len, uint8_t *out)
+{
+	if (in != out && len)
+		memcpy(out, in, len);
+	memset(out + len, 0, AEAD_TAG_BYTES);
+	return OK;
+}
+
+static enum err null_open(const uint8_t *in, size_t len, uint8_t *out)
+{
+	if (in != out && len)
+		memcpy(out, in, len);
+	return OK;
+}
+#endif
+
 enum err aead_seal(struct aead *a, uint64_t counter, const uint8_t *ad, size_t ad_len,
 		   const uint8_t *in, size_t len, uint8_t *out)
 {
+	uint8_t nonce[NONCE_BYTES];
+
 	if (len > INT_MAX - AEAD_TAG_BYTES || ad_len > INT_MAX)
 		return ERR_CRYPTO;
-	if (!begin(a, counter, true) || !update(a, ad, ad_len, in, len, out) ||
+#ifdef ICETUN_NULL_CIPHER
+	if (a->cipher == AEAD_NULL)
+		return null_seal(in, len, out);
+#endif
+	nonce_for(a, counter, nonce);
+	if (a->mb) {
+		aead_mb_seal(a->mb, nonce, ad, ad_len, in, len, out);
+		return OK;
+	}
+	if (!begin(a, nonce, true) || !update(a, ad, ad_len, in, len, out) ||
 	    EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, out + len) != 1)
 		return ERR_CRYPTO;
 	return OK;
@@ -146,22 +204,32 @@ enum err aead_seal(struct aead *a, uint64_t counter, const uint8_t *ad, size_t a
 enum err aead_open(struct aead *a, uint64_t counter, const uint8_t *ad, size_t ad_len,
 		   const uint8_t *in, size_t len, uint8_t *out)
 {
-	uint8_t tag[AEAD_TAG_BYTES];
+	uint8_t nonce[NONCE_BYTES], tag[AEAD_TAG_BYTES];
 	size_t text_len;
+	bool ok;
 
 	if (len < AEAD_TAG_BYTES)
 		return DROP_TRUNCATED;
 	if (len > INT_MAX || ad_len > INT_MAX)
 		return DROP_TOO_LONG;
 	text_len = len - AEAD_TAG_BYTES;
-	memcpy(tag, in + text_len, sizeof(tag));
-	if (!begin(a, counter, false) ||
-	    EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) != 1 ||
-	    !update(a, ad, ad_len, in, text_len, out)) {
-		/* libcrypto writes the text before it has looked at the tag. */
-		if (text_len)
-			sodium_memzero(out, text_len);
-		return DROP_DECRYPT;
+#ifdef ICETUN_NULL_CIPHER
+	if (a->cipher == AEAD_NULL)
+		return null_open(in, text_len, out);
+#endif
+	nonce_for(a, counter, nonce);
+	if (a->mb) {
+		ok = aead_mb_open(a->mb, nonce, ad, ad_len, in, text_len, out);
+	} else {
+		memcpy(tag, in + text_len, sizeof(tag));
+		ok = begin(a, nonce, false) &&
+		     EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, tag) == 1 &&
+		     update(a, ad, ad_len, in, text_len, out);
 	}
-	return OK;
+	if (ok)
+		return OK;
+	/* Both libraries write the text before they have looked at the tag. */
+	if (text_len)
+		sodium_memzero(out, text_len);
+	return DROP_DECRYPT;
 }

@@ -2,8 +2,8 @@
  * Authenticated encryption.
  *
  * `aead_chacha_*` is the one-shot form that Noise handshakes use, from libsodium. `struct aead` is a
- * key prepared for many packets, from libcrypto, which has both ciphers in assembly for the machines
- * that need the one or the other. It may be used by one thread at a time. The nonce of both is 12
+ * key prepared for many packets, from libcrypto, or from Intel's Multi-Buffer Crypto library where that
+ * is there, faster, and agrees with libcrypto (aead_mb.h). It may be used by one thread at a time. The nonce of both is 12
  * bytes: four zero bytes and the 64-bit counter, big-endian for AES-GCM (Noise s. 12.4),
  * little-endian for ChaChaPoly (s. 12.3). The caller must never seal twice with one counter.
  *
@@ -29,6 +29,11 @@
 enum aead_cipher {
 	AEAD_AES_256_GCM = 1,
 	AEAD_CHACHA20_POLY1305 = 2,
+#ifdef ICETUN_NULL_CIPHER
+	/* No cipher and no authentication: measurements of tests/bench have it to compare with. It is
+	 * in no program that was built without -DICETUN_NULL_CIPHER=ON. */
+	AEAD_NULL = 255,
+#endif
 };
 
 /* True when this machine computes @cipher in hardware, or the cipher needs none. */

@@ -66,11 +66,17 @@ void exchange_accept_stamp(struct overlay *o, const struct peer *p, uint64_t sta
 	event_push(o, OVERLAY_EVENT_PEER_STAMP, p->number);
 }
 
+/* Best first. */
+static const enum aead_cipher ciphers[] = {
+#ifdef ICETUN_NULL_CIPHER
+	AEAD_NULL,
+#endif
+	AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
+
 /* Our side of the exchange: description, certificate, ciphers, stamp and index. */
 static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_us, uint8_t *out,
 			     size_t cap, size_t *ret_len)
 {
-	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
 	struct signal_handshake *h = calloc(1, sizeof(*h));
 	enum err e;
 
@@ -84,9 +90,9 @@ static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_
 	h->lanes = o->params.lanes;
 	h->mtu_bytes = (uint16_t)o->params.mtu;
 	if (s->initiator) {
-		for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-			if (aead_cipher_is_fast(all[i]))
-				h->ciphers[h->cipher_count++] = (uint8_t)all[i];
+		for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
+			if (aead_cipher_is_fast(ciphers[i]))
+				h->ciphers[h->cipher_count++] = (uint8_t)ciphers[i];
 		}
 		h->timestamp_us = exchange_next_stamp(o, now_us);
 	} else {
@@ -168,12 +174,10 @@ static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_
 /* The first of our ciphers that the offer has too. Return: false when there is none. */
 static bool choose_cipher(const struct signal_handshake *h, enum aead_cipher *ret)
 {
-	static const enum aead_cipher all[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
 		for (size_t k = 0; k < h->cipher_count; k++) {
-			if (h->ciphers[k] == all[i] && aead_cipher_is_fast(all[i])) {
-				*ret = all[i];
+			if (h->ciphers[k] == ciphers[i] && aead_cipher_is_fast(ciphers[i])) {
+				*ret = ciphers[i];
 				return true;
 			}
 		}

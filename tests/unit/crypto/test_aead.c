@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "daemon/core/crypto/aead.h"
+#include "daemon/core/crypto/aead_mb.h"
 #include "daemon/core/crypto/secret.h"
 #include "tests/support/hex.h"
 
@@ -212,6 +213,50 @@ static void names_and_unknown_ciphers(void **state)
 	assert_false(aead_cipher_is_fast((enum aead_cipher)9));
 }
 
+/* What one implementation has sealed, the other one opens, to the byte. */
+static void both_implementations_agree(void **state)
+{
+	uint8_t key[AEAD_KEY_BYTES] = {9}, text[9000], a_out[9016], b_out[9016], ad[16] = {1, 2, 3};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)(i ^ i >> 8);
+	for (size_t c = 0; c < 2; c++) {
+		struct aead *a = make(ciphers[c], key), *b;
+
+		aead_mb_enable(false);
+		b = make(ciphers[c], key);
+		aead_mb_enable(true);
+		for (size_t len = 0; len <= sizeof(text); len += 1 + len / 20) {
+			uint64_t counter = len << 50 | len;
+
+			assert_int_equal(aead_seal(a, counter, ad, 16, text, len, a_out), OK);
+			assert_int_equal(aead_seal(b, counter, ad, 16, text, len, b_out), OK);
+			assert_memory_equal(a_out, b_out, len + AEAD_TAG_BYTES);
+			assert_int_equal(
+				aead_open(a, counter, ad, 16, b_out, len + AEAD_TAG_BYTES, a_out),
+				OK);
+			assert_memory_equal(a_out, text, len);
+		}
+		aead_destroy(a);
+		aead_destroy(b);
+	}
+}
+
+static int use_libcrypto(void **state)
+{
+	(void)state;
+	aead_mb_enable(false);
+	return 0;
+}
+
+static int use_any(void **state)
+{
+	(void)state;
+	aead_mb_enable(true);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,9 +268,12 @@ int main(void)
 		cmocka_unit_test(refused_text_is_wiped),
 		cmocka_unit_test(short_input_of_the_one_shot_form),
 		cmocka_unit_test(names_and_unknown_ciphers),
+		cmocka_unit_test(both_implementations_agree),
 	};
+	int failed;
 
 	if (crypto_start() != OK)
 		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests_name("any", tests, NULL, NULL);
+	return failed + cmocka_run_group_tests_name("libcrypto", tests, use_libcrypto, use_any);
 }
