@@ -43,7 +43,8 @@ static void read_raw(const uint8_t *data, size_t size)
 
 	if (tunnel_header_read(data, size, &header) == OK) {
 		fuzz_check(size >= TUNNEL_OVERHEAD_BYTES);
-		tunnel_header_write(again, header.receiver_index, header.lane, header.number);
+		tunnel_header_write(again, header.type, header.receiver_index, header.lane,
+				    header.number);
 		fuzz_check(memcmp(again, data, sizeof(again)) == 0);
 	}
 	if (tunnel_inner_read(data, size, &inner) == OK) {
@@ -104,7 +105,7 @@ static void compare_windows(struct rd *r)
 		fuzz_check(e == OK || e == DROP_REPLAY);
 		fuzz_check((e == OK) == window_model_take(&models[0], number));
 		if (e == OK)
-			tunnel_window_commit(&w, number);
+			fuzz_check(tunnel_window_commit(&w, number) == OK);
 	}
 }
 
@@ -145,7 +146,7 @@ static void skip_many(struct link *l, uint8_t lane, uint32_t count)
 {
 	if (l->sealed[lane] + count >= WINDOW_MODEL_NUMBERS / 2)
 		return;
-	l->tx[lane]->next += count;
+	l->tx[lane]->lane.next += count;
 	l->sealed[lane] += count;
 }
 

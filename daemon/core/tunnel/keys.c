@@ -6,18 +6,107 @@
 
 _Static_assert(TUNNEL_TAG_BYTES == AEAD_TAG_BYTES, "the tag ends the packet");
 _Static_assert(TUNNEL_LANE_MAX_PACKETS < 1ULL << TUNNEL_LANE_SHIFT, "numbers stay in their lane");
+_Static_assert(TUNNEL_LANE_MAX_PACKETS <= TUNNEL_WINDOW_NUMBERS, "a window knows all numbers");
+
+/* --- parts ----------------------------------------------------------------------------------- */
+
+struct tunnel_windows {
+	uint8_t lanes;
+	struct tunnel_window *_Atomic windows[]; /* one a lane; NULL: nothing seen */
+};
+
+enum err tunnel_lane_seal(struct tunnel_lane *l, struct aead *key, uint8_t type, const uint8_t *in,
+			  size_t len, uint8_t *out, size_t cap, size_t *ret_len)
+{
+	uint64_t counter;
+	enum err e;
+
+	if (cap < TUNNEL_OVERHEAD_BYTES || len > cap - TUNNEL_OVERHEAD_BYTES)
+		return ERR_NO_SPACE;
+	if (l->next >= TUNNEL_LANE_MAX_PACKETS)
+		return ERR_EXHAUSTED;
+	counter = tunnel_header_write(out, type, l->receiver_index, l->lane, l->next++);
+	e = aead_seal(key, counter, out, TUNNEL_HEADER_BYTES, in, len, out + TUNNEL_HEADER_BYTES);
+	if (e != OK)
+		return e;
+	*ret_len = len + TUNNEL_OVERHEAD_BYTES;
+	return OK;
+}
+
+enum err tunnel_windows_create(struct tunnel_windows **ret, uint8_t lanes)
+{
+	struct tunnel_windows *w;
+
+	if (lanes == 0 || lanes > TUNNEL_LANES_MAX)
+		return ERR_INVALID;
+	w = calloc(1, sizeof(*w) + lanes * sizeof(w->windows[0]));
+	if (!w)
+		return ERR_NO_MEMORY;
+	w->lanes = lanes;
+	*ret = w;
+	return OK;
+}
+
+void tunnel_windows_destroy(struct tunnel_windows *w)
+{
+	for (uint8_t i = 0; w && i < w->lanes; i++)
+		free(atomic_load(&w->windows[i]));
+	free(w);
+}
+
+/* The window of a lane that has sent something authentic; whoever comes first makes it. */
+static struct tunnel_window *window_make(struct tunnel_windows *w, uint8_t lane)
+{
+	struct tunnel_window *made = calloc(1, sizeof(*made)), *present = NULL;
+
+	if (!made)
+		return NULL;
+	if (atomic_compare_exchange_strong(&w->windows[lane], &present, made))
+		return made;
+	free(made);
+	return present;
+}
+
+enum err tunnel_windows_open(struct tunnel_windows *w, struct aead *key,
+			     const struct tunnel_header *header, const uint8_t *packet, size_t len,
+			     uint8_t *out, size_t cap, size_t *ret_len)
+{
+	struct tunnel_window *window;
+	enum err e;
+
+	if (header->lane >= w->lanes || header->number >= TUNNEL_LANE_MAX_PACKETS)
+		return DROP_MALFORMED;
+	if (cap < len - TUNNEL_OVERHEAD_BYTES)
+		return ERR_NO_SPACE;
+	window = atomic_load_explicit(&w->windows[header->lane], memory_order_acquire);
+	e = window ? tunnel_window_check(window, header->number) : OK;
+	if (e != OK)
+		return e;
+	e = aead_open(key, header->counter, packet, TUNNEL_HEADER_BYTES,
+		      packet + TUNNEL_HEADER_BYTES, len - TUNNEL_HEADER_BYTES, out);
+	if (e != OK)
+		return e;
+	if (!window)
+		window = window_make(w, header->lane);
+	if (!window)
+		return DROP_LIMIT;
+	e = tunnel_window_commit(window, header->number);
+	if (e != OK)
+		return e;
+	*ret_len = len - TUNNEL_OVERHEAD_BYTES;
+	return OK;
+}
+
+/* --- for one thread -------------------------------------------------------------------------- */
 
 struct tunnel_tx {
 	struct aead *aead;
-	uint64_t next; /* number of the next packet */
-	uint32_t receiver_index;
-	uint8_t lane;
+	struct tunnel_lane lane;
 };
 
 struct tunnel_rx {
 	struct aead *aead;
-	uint8_t lanes;
-	struct tunnel_window windows[]; /* one a lane */
+	struct tunnel_windows *windows;
 };
 
 enum err tunnel_tx_create(struct tunnel_tx **ret, enum aead_cipher cipher,
@@ -37,8 +126,8 @@ enum err tunnel_tx_create(struct tunnel_tx **ret, enum aead_cipher cipher,
 		free(tx);
 		return e;
 	}
-	tx->receiver_index = receiver_index;
-	tx->lane = lane;
+	tx->lane.receiver_index = receiver_index;
+	tx->lane.lane = lane;
 	*ret = tx;
 	return OK;
 }
@@ -53,45 +142,30 @@ void tunnel_tx_destroy(struct tunnel_tx *tx)
 
 uint64_t tunnel_tx_packets(const struct tunnel_tx *tx)
 {
-	return tx->next;
+	return tx->lane.next;
 }
 
 enum err tunnel_seal(struct tunnel_tx *tx, const uint8_t *in, size_t len, uint8_t *out, size_t cap,
 		     size_t *ret_len)
 {
-	uint64_t counter;
-	enum err e;
-
-	if (cap < TUNNEL_OVERHEAD_BYTES || len > cap - TUNNEL_OVERHEAD_BYTES)
-		return ERR_NO_SPACE;
-	if (tx->next >= TUNNEL_LANE_MAX_PACKETS)
-		return ERR_EXHAUSTED;
-	counter = tunnel_header_write(out, tx->receiver_index, tx->lane, tx->next++);
-	e = aead_seal(tx->aead, counter, out, TUNNEL_HEADER_BYTES, in, len,
-		      out + TUNNEL_HEADER_BYTES);
-	if (e != OK)
-		return e;
-	*ret_len = len + TUNNEL_OVERHEAD_BYTES;
-	return OK;
+	return tunnel_lane_seal(&tx->lane, tx->aead, TUNNEL_TYPE_DATA, in, len, out, cap, ret_len);
 }
 
 enum err tunnel_rx_create(struct tunnel_rx **ret, enum aead_cipher cipher,
 			  const uint8_t key[static TUNNEL_KEY_BYTES], uint8_t lanes)
 {
-	struct tunnel_rx *rx;
+	struct tunnel_rx *rx = calloc(1, sizeof(*rx));
 	enum err e;
 
-	if (lanes == 0 || lanes > TUNNEL_LANES_MAX)
-		return ERR_INVALID;
-	rx = calloc(1, sizeof(*rx) + lanes * sizeof(rx->windows[0]));
 	if (!rx)
 		return ERR_NO_MEMORY;
-	e = aead_create(&rx->aead, cipher, key);
+	e = tunnel_windows_create(&rx->windows, lanes);
+	if (e == OK)
+		e = aead_create(&rx->aead, cipher, key);
 	if (e != OK) {
-		free(rx);
+		tunnel_rx_destroy(rx);
 		return e;
 	}
-	rx->lanes = lanes;
 	*ret = rx;
 	return OK;
 }
@@ -101,6 +175,7 @@ void tunnel_rx_destroy(struct tunnel_rx *rx)
 	if (!rx)
 		return;
 	aead_destroy(rx->aead);
+	tunnel_windows_destroy(rx->windows);
 	free(rx);
 }
 
@@ -112,18 +187,5 @@ enum err tunnel_open(struct tunnel_rx *rx, const uint8_t *packet, size_t len, ui
 
 	if (e != OK)
 		return e;
-	if (header.lane >= rx->lanes || header.number >= TUNNEL_LANE_MAX_PACKETS)
-		return DROP_MALFORMED;
-	if (cap < len - TUNNEL_OVERHEAD_BYTES)
-		return ERR_NO_SPACE;
-	e = tunnel_window_check(&rx->windows[header.lane], header.number);
-	if (e != OK)
-		return e;
-	e = aead_open(rx->aead, header.counter, packet, TUNNEL_HEADER_BYTES,
-		      packet + TUNNEL_HEADER_BYTES, len - TUNNEL_HEADER_BYTES, out);
-	if (e != OK)
-		return e;
-	tunnel_window_commit(&rx->windows[header.lane], header.number);
-	*ret_len = len - TUNNEL_OVERHEAD_BYTES;
-	return OK;
+	return tunnel_windows_open(rx->windows, rx->aead, &header, packet, len, out, cap, ret_len);
 }

@@ -1,46 +1,51 @@
 #include "daemon/core/tunnel/window.h"
 
-#include <stddef.h>
-#include <string.h>
+_Static_assert((TUNNEL_WINDOW_BLOCKS & (TUNNEL_WINDOW_BLOCKS - 1)) == 0, "a ring");
 
-#define WORD_BITS  64
-#define WORD_COUNT (TUNNEL_WINDOW_BITS / WORD_BITS)
-
-_Static_assert((WORD_COUNT & (WORD_COUNT - 1)) == 0, "the ring has a power of two of words");
-_Static_assert(TUNNEL_WINDOW_PACKETS == TUNNEL_WINDOW_BITS - WORD_BITS, "one word is the margin");
-
-static size_t word_of(uint64_t number)
+static uint64_t block_of(uint64_t number)
 {
-	return (size_t)(number / WORD_BITS % WORD_COUNT);
+	return number / TUNNEL_WINDOW_BLOCK_BITS;
 }
 
 static uint64_t bit_of(uint64_t number)
 {
-	return 1ULL << (number % WORD_BITS);
+	return 1ULL << (number % TUNNEL_WINDOW_BLOCK_BITS);
+}
+
+/* Return: whether a place that holds @word has no room for @number. */
+static bool is_seen(uint64_t word, uint64_t number)
+{
+	uint64_t held = word >> TUNNEL_WINDOW_BLOCK_BITS;
+
+	return held > block_of(number) || (held == block_of(number) && (word & bit_of(number)));
 }
 
 enum err tunnel_window_check(const struct tunnel_window *w, uint64_t number)
 {
-	if (number >= w->next)
-		return OK;
-	if (w->next - number > TUNNEL_WINDOW_PACKETS)
+	const _Atomic uint64_t *place = &w->blocks[block_of(number) % TUNNEL_WINDOW_BLOCKS];
+
+	if (number >= TUNNEL_WINDOW_NUMBERS)
 		return DROP_REPLAY;
-	return w->words[word_of(number)] & bit_of(number) ? DROP_REPLAY : OK;
+	return is_seen(atomic_load_explicit(place, memory_order_relaxed), number) ? DROP_REPLAY
+										  : OK;
 }
 
-void tunnel_window_commit(struct tunnel_window *w, uint64_t number)
+enum err tunnel_window_commit(struct tunnel_window *w, uint64_t number)
 {
-	if (number >= w->next) {
-		uint64_t to = number / WORD_BITS;
-		/* The word of the highest number so far is in use; of an empty window, none is. */
-		uint64_t from = w->next ? (w->next - 1) / WORD_BITS + 1 : 0;
+	_Atomic uint64_t *place = &w->blocks[block_of(number) % TUNNEL_WINDOW_BLOCKS];
+	uint64_t word = atomic_load_explicit(place, memory_order_relaxed), next;
 
-		if (to >= from && to - from >= WORD_COUNT)
-			memset(w->words, 0, sizeof(w->words));
-		else
-			for (uint64_t word = from; word <= to; word++)
-				w->words[word % WORD_COUNT] = 0;
-		w->next = number + 1;
-	}
-	w->words[word_of(number)] |= bit_of(number);
+	if (number >= TUNNEL_WINDOW_NUMBERS)
+		return DROP_REPLAY;
+	do {
+		if (is_seen(word, number))
+			return DROP_REPLAY;
+		next = word;
+		if (word >> TUNNEL_WINDOW_BLOCK_BITS != block_of(number))
+			next = block_of(number) << TUNNEL_WINDOW_BLOCK_BITS;
+		next |= bit_of(number);
+		/* Nothing else is published by this word, so no order is needed. */
+	} while (!atomic_compare_exchange_weak_explicit(place, &word, next, memory_order_relaxed,
+							memory_order_relaxed));
+	return OK;
 }

@@ -1,38 +1,55 @@
 /*
- * The replay window of one lane: which packet numbers were seen (RFC 6479).
+ * The replay window of one lane: which packet numbers were seen. Any number of threads may use one
+ * window at a time, without a lock.
  *
- * A ring of bits around the highest number so far. Moving the window clears whole words and shifts
- * nothing, at the price of one word: of TUNNEL_WINDOW_BITS bits, TUNNEL_WINDOW_PACKETS numbers are
- * remembered. A number above the highest is new; one of the last TUNNEL_WINDOW_PACKETS is new when
- * its bit is clear; anything older is refused, for it cannot be told from a replay.
+ * A ring of blocks. One block is one 64-bit word: which 32 numbers it stands for (number / 32, in the
+ * upper half), and a bit for each of them that was seen. A number's block has one place in the ring,
+ * which holds the highest block that came by there. So a number is
+ *
+ *	refused when its block is lower than the one in its place: too old to be told from a replay;
+ *	refused when the block is its own and its bit is set: a replay;
+ *	taken otherwise; then one compare-and-swap of the word moves the place on and sets the bit.
+ *
+ * Each word only ever grows, first by block, then by bits, so a number is taken once, whatever
+ * threads do at the same time: of two that bring the same packet, one swaps first, and the other one
+ * finds the bit. Nothing is shared but the word, and there is no "highest number" to be kept.
+ *
+ * All of the last TUNNEL_WINDOW_PACKETS numbers are remembered. Older ones are as long as nothing has
+ * come by their place.
  *
  * Asking and telling are apart, because a packet is asked about before it is authenticated and only
  * an authentic one may move the window:
  *
  *	if (tunnel_window_check(w, number) != OK) return DROP_REPLAY;
  *	if (packet does not open) return DROP_DECRYPT;
- *	tunnel_window_commit(w, number);
+ *	return tunnel_window_commit(w, number);
  *
  * A window of zeros has seen nothing.
  */
 #ifndef ICETUN_TUNNEL_WINDOW_H
 #define ICETUN_TUNNEL_WINDOW_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/core/base/err.h"
 
-#define TUNNEL_WINDOW_BITS    8192
-#define TUNNEL_WINDOW_PACKETS (TUNNEL_WINDOW_BITS - 64)
+#define TUNNEL_WINDOW_BLOCK_BITS 32
+#define TUNNEL_WINDOW_BLOCKS	 256
+#define TUNNEL_WINDOW_BITS	 (TUNNEL_WINDOW_BLOCKS * TUNNEL_WINDOW_BLOCK_BITS)
+#define TUNNEL_WINDOW_PACKETS	 (TUNNEL_WINDOW_BITS - TUNNEL_WINDOW_BLOCK_BITS + 1)
+/* Numbers are below this: a block's number has 32 bits. */
+#define TUNNEL_WINDOW_NUMBERS (1ULL << 37)
 
 struct tunnel_window {
-	uint64_t next; /* highest number seen, plus one; 0 = none */
-	uint64_t words[TUNNEL_WINDOW_BITS / 64];
+	_Atomic uint64_t blocks[TUNNEL_WINDOW_BLOCKS];
 };
 
-/* Return: OK when @number (below UINT64_MAX) was not seen and is not too old; DROP_REPLAY. */
+/* Return: OK when @number was not seen and is not too old; DROP_REPLAY. */
 MUST_USE enum err tunnel_window_check(const struct tunnel_window *w, uint64_t number);
-/* Marks @number, for which tunnel_window_check() has just returned OK. */
-void tunnel_window_commit(struct tunnel_window *w, uint64_t number);
+/* Takes @number. Return: OK; DROP_REPLAY when it was taken, or has become too old, since it was asked
+ * about. */
+MUST_USE enum err tunnel_window_commit(struct tunnel_window *w, uint64_t number);
 
 #endif

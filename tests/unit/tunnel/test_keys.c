@@ -156,7 +156,7 @@ static void test_exhausted(void **state)
 
 	(void)state;
 	link_init(&l, AEAD_CHACHA20_POLY1305);
-	l.tx[0]->next = TUNNEL_LANE_MAX_PACKETS - 1;
+	l.tx[0]->lane.next = TUNNEL_LANE_MAX_PACKETS - 1;
 	p = seal(l.tx[0], "the last");
 	assert_int_equal(open_packet(l.rx, &p), OK);
 	for (int i = 0; i < 3; i++)
@@ -165,7 +165,7 @@ static void test_exhausted(void **state)
 				 ERR_EXHAUSTED);
 	assert_true(tunnel_tx_packets(l.tx[0]) == TUNNEL_LANE_MAX_PACKETS);
 	/* A sender that goes on all the same is not listened to. */
-	tunnel_header_write(p.bytes, INDEX, 0, TUNNEL_LANE_MAX_PACKETS);
+	tunnel_header_write(p.bytes, TUNNEL_TYPE_DATA, INDEX, 0, TUNNEL_LANE_MAX_PACKETS);
 	assert_int_equal(open_packet(l.rx, &p), DROP_MALFORMED);
 	link_fini(&l);
 }
@@ -236,8 +236,30 @@ static void test_forged_number_does_not_move_window(void **state)
 	link_init(&l, AEAD_AES_256_GCM);
 	p = seal(l.tx[0], "real");
 	forged = p;
-	tunnel_header_write(forged.bytes, INDEX, 0, TUNNEL_LANE_MAX_PACKETS - 1);
+	tunnel_header_write(forged.bytes, TUNNEL_TYPE_DATA, INDEX, 0, TUNNEL_LANE_MAX_PACKETS - 1);
 	assert_int_equal(open_packet(l.rx, &forged), DROP_DECRYPT);
+	assert_int_equal(open_packet(l.rx, &p), OK);
+	link_fini(&l);
+}
+
+/* The type is part of what is authenticated. */
+static void test_type(void **state)
+{
+	struct tunnel_header h;
+	struct packet p;
+	struct link l;
+
+	(void)state;
+	link_init(&l, AEAD_AES_256_GCM);
+	assert_int_equal(tunnel_lane_seal(&l.tx[0]->lane, l.tx[0]->aead, TUNNEL_TYPE_PARTIAL,
+					  (const uint8_t *)"x", 1, p.bytes, sizeof(p.bytes),
+					  &p.len),
+			 OK);
+	assert_int_equal(tunnel_header_read(p.bytes, p.len, &h), OK);
+	assert_int_equal(h.type, TUNNEL_TYPE_PARTIAL);
+	p.bytes[0] = TUNNEL_TYPE_DATA;
+	assert_int_equal(open_packet(l.rx, &p), DROP_DECRYPT);
+	p.bytes[0] = TUNNEL_TYPE_PARTIAL;
 	assert_int_equal(open_packet(l.rx, &p), OK);
 	link_fini(&l);
 }
@@ -327,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_forged_number_does_not_move_window),
+		cmocka_unit_test(test_type),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_no_space),
 		cmocka_unit_test(test_other_key_or_cipher),

@@ -19,10 +19,12 @@ static void test_golden(void **state)
 	(void)state;
 	assert_int_equal(tunnel_header_read(golden, sizeof(golden), &h), OK);
 	assert_int_equal(h.receiver_index, 0x12345678);
+	assert_int_equal(h.type, TUNNEL_TYPE_DATA);
 	assert_int_equal(h.lane, 3);
 	assert_int_equal(h.number, 0x01020304050607);
 	assert_true(h.counter == 0x0301020304050607);
-	assert_true(tunnel_header_write(buf, h.receiver_index, h.lane, h.number) == h.counter);
+	assert_true(tunnel_header_write(buf, h.type, h.receiver_index, h.lane, h.number) ==
+		    h.counter);
 	assert_memory_equal(buf, golden, sizeof(buf));
 }
 
@@ -32,7 +34,8 @@ static void test_number_stays_in_its_field(void **state)
 	uint8_t buf[TUNNEL_HEADER_BYTES];
 
 	(void)state;
-	assert_true(tunnel_header_write(buf, 0, 1, UINT64_MAX) == 0x01ffffffffffffff);
+	assert_true(tunnel_header_write(buf, TUNNEL_TYPE_DATA, 0, 1, UINT64_MAX) ==
+		    0x01ffffffffffffff);
 }
 
 static void test_every_first_byte(void **state)
@@ -41,14 +44,17 @@ static void test_every_first_byte(void **state)
 
 	(void)state;
 	for (unsigned int first = 0; first < 256; first++) {
+		bool known = first == TUNNEL_TYPE_DATA || first == TUNNEL_TYPE_PARTIAL;
 		uint8_t buf[TUNNEL_OVERHEAD_BYTES];
 
 		memcpy(buf, golden, sizeof(buf));
 		buf[0] = (uint8_t)first;
 		assert_int_equal(tunnel_header_read(buf, sizeof(buf), &h),
-				 first == TUNNEL_TYPE_DATA ? OK : DROP_UNKNOWN_TYPE);
+				 known ? OK : DROP_UNKNOWN_TYPE);
+		if (known)
+			assert_int_equal(h.type, first);
 		assert_int_equal(tunnel_header_read(buf, 1, &h),
-				 first == TUNNEL_TYPE_DATA ? DROP_TRUNCATED : DROP_UNKNOWN_TYPE);
+				 known ? DROP_TRUNCATED : DROP_UNKNOWN_TYPE);
 	}
 }
 
