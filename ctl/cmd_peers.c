@@ -21,7 +21,8 @@ static enum colour colour_of(const char *state)
 	} rows[] = {
 		{"connected", COLOUR_GOOD},  {"looking_up", COLOUR_BUSY},
 		{"exchanging", COLOUR_BUSY}, {"checking", COLOUR_BUSY},
-		{"lost", COLOUR_BAD},	     {"failed", COLOUR_BAD},
+		{"roaming", COLOUR_BUSY},    {"lost", COLOUR_BAD},
+		{"failed", COLOUR_BAD},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -117,8 +118,9 @@ const struct command command_peers = {
 	.name = "peers",
 	.arguments = "[--json]",
 	.summary = "Lists the other hosts and the paths to them",
-	.help = "STATE       idle, looking_up, exchanging, checking, connected, lost, absent or "
-		"failed\n"
+	.help = "STATE       idle, looking_up, exchanging, checking, connected, roaming, lost, "
+		"absent "
+		"or failed\n"
 		"PATH        direct or relayed, and where packets go\n"
 		"LAST HEARD  since the last packet that authenticated\n\n"
 		"      --json  everything, as docs/icetun.varlink defines it\n",

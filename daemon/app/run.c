@@ -108,6 +108,21 @@ static void keep_stamp(struct run *r, uint64_t stamp_us)
 	app_save_run(r->app);
 }
 
+static void on_restart(struct run *r, const struct overlay_event *e)
+{
+	static const char *const steps[] = {
+		[OVERLAY_RESTART_BEGUN] = "begun",
+		[OVERLAY_RESTART_SWITCHED] = "switched",
+		[OVERLAY_RESTART_FAILED] = "failed",
+	};
+	struct overlay_peer_info info;
+
+	if (overlay_peer(r->overlay, e->peer, &info) == OK)
+		log_info("peer.restart", "peer=%s step=%s cause=%s", log_quote(info.name).text,
+			 steps[e->restart_step],
+			 log_quote(overlay_restart_cause_text(e->restart_cause)).text);
+}
+
 static void on_event(struct run *r, const struct overlay_event *e)
 {
 	switch (e->type) {
@@ -154,6 +169,9 @@ static void on_event(struct run *r, const struct overlay_event *e)
 		break;
 	case OVERLAY_EVENT_LOCAL_CANDIDATES:
 		log_debug("ice.candidates", "changed=1");
+		break;
+	case OVERLAY_EVENT_RESTART:
+		on_restart(r, e);
 		break;
 	case OVERLAY_EVENT_PEER_STAMP:
 		r->stamps_changed = true;

@@ -34,6 +34,7 @@ void servers_on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_LOCAL_CANDIDATES:
 	case OVERLAY_EVENT_STAMP:
 	case OVERLAY_EVENT_PEER_STAMP:
+	case OVERLAY_EVENT_RESTART:
 		break;
 	}
 }

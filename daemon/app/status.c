@@ -201,6 +201,8 @@ static enum control_peer_state peer_state(const struct overlay_peer_info *info)
 		return CONTROL_PEER_CHECKING;
 	case OVERLAY_PEER_CONNECTED:
 		return CONTROL_PEER_CONNECTED;
+	case OVERLAY_PEER_ROAMING:
+		return CONTROL_PEER_ROAMING;
 	case OVERLAY_PEER_FAILED:
 		return info->reason == OVERLAY_REASON_ABSENT ? CONTROL_PEER_ABSENT
 		       : info->reason == OVERLAY_REASON_LOST ? CONTROL_PEER_LOST

@@ -62,7 +62,8 @@
 	X(EXCHANGING, "exchanging") /* offer sent, answer awaited */                               \
 	X(CHECKING, "checking")	    /* ICE tries the paths */                                      \
 	X(CONNECTED, "connected")   /* authenticated packets come and go */                        \
-	X(LOST, "lost")		    /* was connected, the path is silent; looking for another */   \
+	X(ROAMING, "roaming")	    /* the path is lost, the session looks for another */          \
+	X(LOST, "lost")		    /* no other path was found; the next packet tries again */     \
 	X(ABSENT, "absent")	    /* the server says it is not online */                         \
 	X(FAILED, "failed")	    /* no path worked; see last_error */
 

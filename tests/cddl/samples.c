@@ -53,7 +53,11 @@ static void save_signed(const char *directory, bool full)
 
 	h = sample_handshake(full, certificate, certificate_len);
 	sample_is(signal_handshake_encode(&h, buf, sizeof(buf), &len) == OK);
-	save(directory, "handshake", full, "cbor", len);
+	save(directory, "new-session", full, "cbor", len);
+	h.restarts = 1;
+	h.certificate_len = 0;
+	sample_is(signal_handshake_encode(&h, buf, sizeof(buf), &len) == OK);
+	save(directory, "restart", full, "cbor", len);
 
 	later.end = full;
 	later.local = h.ice.candidates;

@@ -253,11 +253,13 @@ static void schedule(struct ice_agent *a)
 	ice_pacer_set(&e->pacer, &a->pace, class, a->worth, a->next_check_us);
 }
 
-/* Only the end that controls is told when time has come, or both would restart. */
+/* Only the end that controls is told when time has come, or both would restart. The schedule begins with
+ * a selected pair, and goes on while a restart's pair, not nominated yet, is relayed again. */
 static void watch_for_upgrade(struct ice_agent *a, uint64_t now_us)
 {
 	const struct ice_generation *g = a->current;
-	bool relayed = a->state == ICE_AGENT_COMPLETED &&
+	bool relayed = g->path != ICE_NO_PAIR &&
+		       (a->state == ICE_AGENT_COMPLETED || a->upgrade.active) &&
 		       ice_pair_is_relayed(&g->list, &g->list.pairs[g->path]);
 
 	ice_upgrade_set_relayed(&a->upgrade, relayed, now_us, a->controlling);

@@ -242,6 +242,16 @@ void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t so
 		remove_base(e, now_us, ice_via_socket(socket));
 }
 
+bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
+				  uint16_t *ret_local_preference)
+{
+	const struct ice_base *base = ice_locals_find(&e->locals, ice_via_socket(socket));
+
+	if (base)
+		*ret_local_preference = base->local_preference;
+	return base != NULL;
+}
+
 enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay,
 			      uint16_t socket, const struct netaddr *relayed,
 			      const struct netaddr *mapped, const struct netaddr *server,

@@ -203,6 +203,10 @@ MUST_USE enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, u
 /* The socket is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket);
 
+/* Return: false for a number that is not in use. */
+bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
+				  uint16_t *ret_local_preference);
+
 /* A TURN server has allocated an address for us. @relay: a number that the caller chooses, not 0;
  * @socket: what its server is reached over, or ICE_NO_SOCKET for a stream; @relayed: the allocated
  * address, the candidate and its base (RFC 8445 s. 5.1.1.2); @mapped: what the server saw of us,

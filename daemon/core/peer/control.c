@@ -18,6 +18,8 @@ enum err control_encode(const struct control_message *m, uint8_t *out, size_t ca
 	case CONTROL_OFFER:
 	case CONTROL_ANSWER:
 	case CONTROL_CANDIDATES:
+	case CONTROL_RESTART_OFFER:
+	case CONTROL_RESTART_ANSWER:
 		wr_bytes(&w, m->body, m->body_len);
 		break;
 	}
@@ -43,13 +45,15 @@ enum err control_decode(const uint8_t *buf, size_t len, struct control_message *
 	case CONTROL_OFFER:
 	case CONTROL_ANSWER:
 	case CONTROL_CANDIDATES:
+	case CONTROL_RESTART_OFFER:
+	case CONTROL_RESTART_ANSWER:
 		m.body_len = rd_left(&r);
 		m.body = rd_bytes(&r, m.body_len);
 		break;
 	}
 	if (!rd_ok(&r))
 		return DROP_TRUNCATED;
-	if (m.type < CONTROL_PING || m.type > CONTROL_CANDIDATES)
+	if (m.type < CONTROL_PING || m.type > CONTROL_RESTART_ANSWER)
 		return DROP_UNKNOWN_TYPE;
 	if (!rd_at_end(&r))
 		return DROP_MALFORMED;

@@ -10,6 +10,9 @@
  *	CLOSE  nothing		the sender forgets the session now
  *	OFFER  Noise message 1	in-band renewal of the keys
  *	ANSWER Noise message 2
+ *	RESTART_OFFER, RESTART_ANSWER
+ *	       xid (16 bytes), Noise message	the offer and the answer of a restart, as the rendezvous
+ *						forwards them; the first copy counts
  *	CANDIDATES
  *	       CBOR: [no more will follow, candidate...]	the sender's candidates (trickle)
  *
@@ -31,7 +34,12 @@ enum control_type {
 	CONTROL_OFFER = 5,
 	CONTROL_ANSWER = 6,
 	CONTROL_CANDIDATES = 7,
+	CONTROL_RESTART_OFFER = 8,
+	CONTROL_RESTART_ANSWER = 9,
 };
+
+/* The id of a PING that asks whether packets come over a new path, until something comes back. */
+#define CONTROL_PATH_PING 0
 
 /* Largest control packet: a Noise message without candidates fits. */
 #define CONTROL_MAX_BYTES 1180
@@ -39,7 +47,7 @@ enum control_type {
 struct control_message {
 	enum control_type type;
 	uint64_t id;	     /* PING, PONG */
-	const uint8_t *body; /* OFFER, ANSWER, CANDIDATES: inside the decoded buffer */
+	const uint8_t *body; /* the others, but for HELLO and CLOSE: inside the decoded buffer */
 	size_t body_len;
 };
 

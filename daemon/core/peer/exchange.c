@@ -73,19 +73,24 @@ static const enum aead_cipher ciphers[] = {
 #endif
 	AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
 
-/* Our side of the exchange: description, certificate, ciphers, stamp and index. */
-static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_us, uint8_t *out,
-			     size_t cap, size_t *ret_len)
+/* Our side of the exchange: description, certificate, ciphers, stamp and index. In a restart the peer has
+ * our certificate, and the message is to fit into one packet of the tunnel. */
+static enum err make_payload(struct overlay *o, const struct peer *p, struct session *s,
+			     uint64_t now_us, uint8_t *out, size_t cap, size_t *ret_len)
 {
 	struct signal_handshake *h = calloc(1, sizeof(*h));
 	enum err e;
 
 	if (!h)
 		return ERR_NO_MEMORY;
-	ice_agent_get_description(s->agent, &h->ice);
+	ice_agent_get_description(session_agent(p, s), &h->ice);
 	s->candidates_version = o->candidates_version;
-	h->certificate = o->certificate;
-	h->certificate_len = o->certificate_len;
+	if (s->restart) {
+		h->restarts = p->current->remote_index;
+	} else {
+		h->certificate = o->certificate;
+		h->certificate_len = o->certificate_len;
+	}
 	h->receiver_index = s->local_index;
 	h->lanes = o->params.lanes;
 	h->mtu_bytes = (uint16_t)o->params.mtu;
@@ -105,12 +110,13 @@ static enum err make_payload(struct overlay *o, struct session *s, uint64_t now_
 }
 
 /* Builds the Noise message around our payload and keeps it in @s for repetition. */
-static enum err make_message(struct overlay *o, struct session *s, struct noise *n, uint64_t now_us)
+static enum err make_message(struct overlay *o, const struct peer *p, struct session *s,
+			     struct noise *n, uint64_t now_us)
 {
 	size_t payload_len, cap;
 	enum err e;
 
-	e = make_payload(o, s, now_us, o->plain, sizeof(o->plain), &payload_len);
+	e = make_payload(o, p, s, now_us, o->plain, sizeof(o->plain), &payload_len);
 	if (e != OK)
 		return e;
 	cap = payload_len + NOISE_MESSAGE1_OVERHEAD;
@@ -121,9 +127,32 @@ static enum err make_message(struct overlay *o, struct session *s, struct noise 
 	return e;
 }
 
+/* The second way of a restart's messages: inside the tunnel, as long as its old path lives. */
+static void send_inside(struct overlay *o, const struct peer *p, const struct session *s)
+{
+	uint8_t body[CONTROL_MAX_BYTES];
+	struct control_message m = {
+		.type = s->initiator ? CONTROL_RESTART_OFFER : CONTROL_RESTART_ANSWER,
+		.body = body,
+	};
+	struct wr w = wr_init(body, sizeof(body));
+
+	if (!p->current || p->current == s || !p->current->has_path)
+		return;
+	wr_bytes(&w, s->xid, sizeof(s->xid));
+	wr_bytes(&w, s->message, s->message_len);
+	m.body_len = wr_len(&w);
+	/* One that is too long goes through the rendezvous alone. */
+	if (!wr_ok(&w) || session_send_control(o, p->current, &m) != OK)
+		o->drops.count[DROP_SEND]++;
+}
+
 void exchange_resend(struct overlay *o, const struct peer *p, const struct session *s)
 {
 	struct signal_message m = {.type = SIGNAL_FORWARD};
+
+	if (s->restart)
+		send_inside(o, p, s);
 
 	memcpy(m.xid, s->xid, sizeof(m.xid));
 	memcpy(m.to, p->name, sizeof(p->name));
@@ -133,17 +162,15 @@ void exchange_resend(struct overlay *o, const struct peer *p, const struct sessi
 	frame_send(o, &m);
 }
 
-enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us)
+/* @s, which is not of the peer yet, becomes its next session. Return: OK; ERR_*, then it is destroyed. */
+static enum err offer(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
 {
-	struct session *s;
-	enum err e = session_create(o, p, now_us, true, &s);
+	enum err e;
 
-	if (e != OK)
-		return e;
 	random_bytes(&o->random, s->xid, sizeof(s->xid));
 	e = exchange_make_noise(o, p, s, EXCHANGE_LABEL_OFFER, &s->noise);
 	if (e == OK)
-		e = make_message(o, s, s->noise, now_us);
+		e = make_message(o, p, s, s->noise, now_us);
 	if (e != OK) {
 		session_destroy(o, s, now_us);
 		return e;
@@ -154,12 +181,42 @@ enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us)
 	return OK;
 }
 
+enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	struct session *s;
+	enum err e = session_create(o, p, now_us, true, &s);
+
+	return e == OK ? offer(o, p, s, now_us) : e;
+}
+
+enum err exchange_offer_restart(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	struct session *s;
+	enum err e = session_create_keys(o, p, true, &s);
+
+	if (e != OK)
+		return e;
+	s->restart = true;
+	e = ice_agent_restart(p->current->agent, now_us);
+	if (e != OK) {
+		session_destroy(o, s, now_us);
+		return e;
+	}
+	e = offer(o, p, s, now_us);
+	if (e != OK)
+		ice_agent_abandon_restart(p->current->agent, now_us);
+	return e;
+}
+
 /* A session with keys takes its place: the first one at once, a second one beside the first. */
 static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
 {
 	p->retry_us = DEADLINE_NONE;
 	p->give_up_us = DEADLINE_NONE;
-	if (!p->current || !p->current->has_path) {
+	p->restart.fresh_us = DEADLINE_NONE;
+	if (s->restart) {
+		p->next = s;
+	} else if (!p->current || !p->current->has_path) {
 		session_destroy(o, p->current, now_us);
 		p->current = s;
 		if (p->next == s)
@@ -185,6 +242,32 @@ static bool choose_cipher(const struct signal_handshake *h, enum aead_cipher *re
 	return false;
 }
 
+/* An offer of a session that we have is for a next generation of its agent; any other one, also of a session
+ * that we have forgotten, gets an agent of its own. */
+static enum err prepare_agent(struct overlay *o, struct peer *p, struct session *s,
+			      const struct signal_handshake *h, uint64_t now_us)
+{
+	s->restart = h->restarts && p->current && p->current->agent &&
+		     session_of_index(p, h->restarts) &&
+		     session_of_index(p, h->restarts) != p->next;
+	return s->restart ? ice_agent_restart(p->current->agent, now_us)
+			  : session_open_agent(o, p, s, now_us);
+}
+
+static enum err make_answer(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
+			    const struct signal_handshake *h, uint64_t now_us)
+{
+	enum err e = make_message(o, p, s, n, now_us);
+
+	if (e == OK)
+		e = session_start(o, p, s, n, h->receiver_index, h->lanes, now_us);
+	if (e == OK)
+		e = ice_agent_set_remote(session_agent(p, s), now_us, &h->ice);
+	if (e != OK && s->restart)
+		ice_agent_abandon_restart(p->current->agent, now_us);
+	return e;
+}
+
 static enum err answer(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
 		       const struct signal_handshake *h, uint64_t now_us)
 {
@@ -193,13 +276,10 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 	if (!choose_cipher(h, &s->cipher))
 		return DROP_HANDSHAKE;
 	e = ice_description_check(&h->ice);
-	if (e != OK)
-		return e;
-	e = make_message(o, s, n, now_us);
 	if (e == OK)
-		e = session_start(o, p, s, n, h->receiver_index, h->lanes, now_us);
+		e = prepare_agent(o, p, s, h, now_us);
 	if (e == OK)
-		e = ice_agent_set_remote(s->agent, now_us, &h->ice);
+		e = make_answer(o, p, s, n, h, now_us);
 	if (e != OK)
 		return e;
 	exchange_accept_stamp(o, p, h->timestamp_us);
@@ -207,6 +287,8 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 	p->next = NULL;
 	settle(o, p, s, now_us);
 	exchange_resend(o, p, s);
+	if (s->restart)
+		restart_on_begun(o, p, now_us, OVERLAY_RESTART_PEER);
 	return OK;
 }
 
@@ -221,8 +303,10 @@ static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, u
 
 	if (e == OK)
 		e = signal_handshake_decode(o->plain, plain_len, ret);
-	if (e == OK)
+	if (e == OK && ret->certificate_len > 0)
 		e = directory_learn(o, now_us, ret->certificate, ret->certificate_len, p, &learned);
+	if (e == OK && !p->has_cert)
+		e = DROP_IDENTITY;
 	if (e == OK)
 		e = noise_remote_static(n, remote);
 	if (e == OK && memcmp(remote, p->cert.noise_public, sizeof(remote)) != 0)
@@ -232,14 +316,14 @@ static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, u
 	return e;
 }
 
-enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
+static enum err take_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
 			   size_t len)
 {
 	struct signal_handshake *h = calloc(1, sizeof(*h));
 	struct session *s = NULL;
 	struct noise *n = NULL;
-	enum err e = h ? session_create(o, p, now_us, false, &s) : ERR_NO_MEMORY;
+	enum err e = h ? session_create_keys(o, p, false, &s) : ERR_NO_MEMORY;
 
 	if (e == OK) {
 		memcpy(s->xid, xid, sizeof(s->xid));
@@ -259,10 +343,32 @@ enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 	return e;
 }
 
+enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
+			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
+			   size_t len)
+{
+	struct session *all[] = {p->current, p->next};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (all[i] && memcmp(all[i]->xid, xid, SIGNAL_XID_BYTES) == 0) {
+			/* Our answer was lost, or it came both ways: the same one again. */
+			if (!all[i]->initiator && all[i]->message)
+				exchange_resend(o, p, all[i]);
+			return OK;
+		}
+	}
+	/* Glare: both have offered; that of the higher identifier stands (RFC 8445 has no rule). */
+	if (p->next && p->next->noise && strcmp(o->own.name, p->name) > 0)
+		return DROP_STATE;
+	if (p->last_offer_us && now_us - p->last_offer_us < OFFER_SPACING_US)
+		return DROP_LIMIT;
+	p->last_offer_us = now_us;
+	return take_offer(o, p, now_us, xid, body, len);
+}
+
 static enum err on_offer(struct overlay *o, uint64_t now_us, const struct signal_message *m)
 {
 	struct peer *p = directory_find_name(o, m->from);
-	struct session *all[2];
 
 	if (!identifier_is_valid(m->from) || strcmp(m->from, o->own.name) == 0)
 		return DROP_IDENTITY;
@@ -272,37 +378,23 @@ static enum err on_offer(struct overlay *o, uint64_t now_us, const struct signal
 			return DROP_LIMIT;
 		memcpy(p->name, m->from, sizeof(p->name));
 	}
-	all[0] = p->current;
-	all[1] = p->next;
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		if (all[i] && memcmp(all[i]->xid, m->xid, sizeof(m->xid)) == 0) {
-			/* Our answer was lost: the same one again. */
-			if (!all[i]->initiator)
-				exchange_resend(o, p, all[i]);
-			return OK;
-		}
-	}
-	/* Glare: both have offered; that of the higher identifier stands (RFC 8445 has no rule). */
-	if (p->next && p->next->noise && strcmp(o->own.name, m->from) > 0)
-		return DROP_STATE;
-	if (p->last_offer_us && now_us - p->last_offer_us < OFFER_SPACING_US)
-		return DROP_LIMIT;
-	p->last_offer_us = now_us;
 	return exchange_on_offer(o, p, now_us, m->xid, m->body, m->body_len);
 }
 
-static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+enum err exchange_on_answer(struct overlay *o, struct peer *p, uint64_t now_us,
+			    const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
+			    size_t len)
 {
-	struct peer *p = directory_find_name(o, m->from);
-	struct session *s = p ? p->next : NULL;
+	struct session *s = p->next;
 	struct signal_handshake *h;
 	size_t plain_len;
 	enum err e;
 
-	if (!s || !s->noise || memcmp(s->xid, m->xid, sizeof(m->xid)) != 0)
+	if (!s || !s->noise || (!s->agent && !s->restart) ||
+	    memcmp(s->xid, xid, SIGNAL_XID_BYTES) != 0)
 		return DROP_STALE;
 	h = calloc(1, sizeof(*h));
-	e = h ? noise_read(s->noise, m->body, m->body_len, o->plain, sizeof(o->plain), &plain_len)
+	e = h ? noise_read(s->noise, body, len, o->plain, sizeof(o->plain), &plain_len)
 	      : ERR_NO_MEMORY;
 	if (e == OK)
 		e = signal_handshake_decode(o->plain, plain_len, h);
@@ -316,13 +408,20 @@ static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signa
 		noise_destroy(s->noise);
 		s->noise = NULL;
 		settle(o, p, s, now_us);
-		e = ice_agent_set_remote(s->agent, now_us, &h->ice);
+		e = ice_agent_set_remote(session_agent(p, s), now_us, &h->ice);
 	}
 	secret_wipe(o->plain, sizeof(o->plain));
 	if (h)
 		secret_wipe(h, sizeof(*h));
 	free(h);
 	return e;
+}
+
+static enum err on_answer(struct overlay *o, uint64_t now_us, const struct signal_message *m)
+{
+	struct peer *p = directory_find_name(o, m->from);
+
+	return p ? exchange_on_answer(o, p, now_us, m->xid, m->body, m->body_len) : DROP_STALE;
 }
 
 enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct signal_message *m)

@@ -194,21 +194,24 @@ static void on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e
 	switch (e->type) {
 	case ICE_EVENT_GATHERED:
 	case ICE_EVENT_LOCAL_CANDIDATE:
-	case ICE_EVENT_MAPPING_CHANGED:
 		trickle_on_local(o);
 		event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
 		break;
+	case ICE_EVENT_MAPPING_CHANGED:
+		trickle_on_local(o);
+		event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
+		restart_on_socket(o, now_us, e->candidate.socket, NULL, OVERLAY_RESTART_MAPPING);
+		break;
 	case ICE_EVENT_STATE:
 	case ICE_EVENT_PATH:
+	case ICE_EVENT_NEXT_PATH:
+	case ICE_EVENT_NEXT_FAILED:
+	case ICE_EVENT_UPGRADE_ADVISED:
 		peer_on_ice(o, now_us, e);
 		break;
 	case ICE_EVENT_PERMIT:
 		relays_permit(o->relays, now_us, e->relay, &e->remote);
 		break;
-	case ICE_EVENT_NEXT_PATH:
-	case ICE_EVENT_NEXT_FAILED:
-	case ICE_EVENT_UPGRADE_ADVISED:
-		break; /* no restarts yet */
 	}
 }
 
@@ -232,12 +235,16 @@ enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 
 	if (e == OK)
 		relays_add_socket(o->relays, now_us, socket, base, local_preference, false);
+	if (e == OK)
+		restart_on_new_socket(o, now_us, local_preference);
 	overlay_drain_ice(o, now_us);
 	return e;
 }
 
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket)
 {
+	/* Wanted before, while it is known whose path goes over it. */
+	restart_on_socket(o, now_us, socket, NULL, OVERLAY_RESTART_ADDRESS_LOST);
 	relays_remove_socket(o->relays, now_us, socket);
 	ice_engine_remove_socket(o->ice, now_us, socket);
 	overlay_drain_ice(o, now_us);
@@ -272,6 +279,7 @@ void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
 			   const struct netaddr *to)
 {
 	ice_engine_on_send_error(o->ice, now_us, socket, to);
+	restart_on_socket(o, now_us, socket, to, OVERLAY_RESTART_SEND_ERROR);
 	overlay_drain_ice(o, now_us);
 }
 
@@ -334,7 +342,8 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 		e = answer_ping(o, p, s, m.id);
 		break;
 	case CONTROL_PONG:
-		event_push(o, OVERLAY_EVENT_PONG, peer)->ping_id = m.id;
+		if (m.id != CONTROL_PATH_PING)
+			event_push(o, OVERLAY_EVENT_PONG, peer)->ping_id = m.id;
 		break;
 	case CONTROL_HELLO:
 		break;
@@ -351,7 +360,11 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 		e = rekey_on_answer(o, p, now_us, m.body, m.body_len);
 		break;
 	case CONTROL_CANDIDATES:
-		e = trickle_on_message(s, now_us, m.body, m.body_len);
+		e = trickle_on_message(p, s, now_us, m.body, m.body_len);
+		break;
+	case CONTROL_RESTART_OFFER:
+	case CONTROL_RESTART_ANSWER:
+		e = restart_on_control(o, p, now_us, &m);
 		break;
 	}
 	peer_update_timer(o, p);
@@ -384,6 +397,7 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 	}
 	e = packet_push(o->pool, &p->queue, packet, len);
 	peer_connect(o, p, now_us);
+	restart_on_packet(o, p, now_us);
 	overlay_drain_ice(o, now_us);
 	return drop_count(&o->drops, e);
 }
@@ -397,6 +411,10 @@ void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer,
 	if (s)
 		session_on_heard(o, p, s, now_us);
 	if (s && s == p->current) {
+		p->activity = (uint32_t)(sealed_packets >= p->sealed_packets
+						 ? sealed_packets - p->sealed_packets
+						 : sealed_packets);
+		p->sealed_packets = sealed_packets;
 		rekey_on_use(o, p, now_us, sealed_packets);
 		peer_update_timer(o, p);
 	}
@@ -447,6 +465,11 @@ void overlay_close_peers(struct overlay *o, uint64_t now_us)
 		if (p->in_use && p->current && p->current->has_path &&
 		    session_send_control(o, p->current, &close) != OK)
 			o->drops.count[DROP_SEND]++;
+		if (p->in_use && p->current) {
+			peer_drop_sessions(o, p, now_us);
+			peer_set_state(o, p, now_us, OVERLAY_PEER_IDLE, OVERLAY_REASON_CLOSED);
+			peer_update_timer(o, p);
+		}
 	}
 	relays_release_all(o->relays, now_us);
 	registrar_bye(o->registrar, now_us);

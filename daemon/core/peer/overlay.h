@@ -20,12 +20,20 @@
  *	     -> CHECKING    the answer is there: keys exist, ICE checks pairs
  *	     -> CONNECTED   the first pair is valid: packets flow, queued ones first. ICE may still
  *	                    move to a better pair until it has nominated one
+ *	     -> ROAMING     the path is lost, the session is not: packets wait while a restart looks
+ *	                    for another path; back to CONNECTED, or after a while to FAILED
  *	     -> FAILED      with the reason; the next packet tries again after a pause that grows
  *
  * The host that is offered to goes from any state to CHECKING with its answer. When both offer at
  * once, the offer of the higher identifier stands (DESIGN: glare). An offer for a peer that is
  * connected makes a second session beside the first; the first carries data until authenticated data
  * came over the second.
+ *
+ * Restarts (RFC 8445 s. 9). When an address comes or goes, when the path stops working or could become
+ * direct, or when somebody asks, a connected peer gets an offer of the same session: a next ICE
+ * generation of its agent and fresh keys. It goes inside the tunnel, if that has a path, and through the
+ * rendezvous; the first copy counts. The old path carries data until authenticated data came over the new
+ * one; then both ends switch. restart.c has the rules.
  *
  * Data packets never enter here: the shell gives keys and path of each SESSION event to the data
  * plane, which hands back only what it cannot place: STUN, control packets (first nibble of the
@@ -142,6 +150,7 @@ enum overlay_peer_state {
 	OVERLAY_PEER_OFFERING,
 	OVERLAY_PEER_CHECKING,
 	OVERLAY_PEER_CONNECTED,
+	OVERLAY_PEER_ROAMING,
 	OVERLAY_PEER_FAILED,
 	OVERLAY_PEER_STATE_COUNT,
 };
@@ -161,6 +170,29 @@ enum overlay_reason {
 	OVERLAY_REASON_COUNT,
 };
 
+/* Why a restart was begun, for people: see overlay_restart_cause_text(). */
+enum overlay_restart_cause {
+	OVERLAY_RESTART_NONE,
+	OVERLAY_RESTART_ADDRESS_LOST, /* the path's local address has gone */
+	OVERLAY_RESTART_ADDRESS_NEW,  /* there is a better local address */
+	OVERLAY_RESTART_MAPPING,      /* a server sees us at another address than before */
+	OVERLAY_RESTART_PATH_LOST,    /* nothing came back on the path */
+	OVERLAY_RESTART_SEND_ERROR,   /* the system refused to send on the path */
+	OVERLAY_RESTART_RELAY_GOES,   /* the allocation that the path goes over is given up */
+	OVERLAY_RESTART_RELAYED,      /* the path is relayed: perhaps a direct one works now */
+	OVERLAY_RESTART_RESUMED,      /* the host has slept */
+	OVERLAY_RESTART_ASKED,	      /* overlay_restart() */
+	OVERLAY_RESTART_PEER,	      /* the peer began it */
+	OVERLAY_RESTART_CAUSE_COUNT,
+};
+
+enum overlay_restart_step {
+	OVERLAY_RESTART_BEGUN,
+	OVERLAY_RESTART_SWITCHED, /* the new path carries the data */
+	OVERLAY_RESTART_FAILED,	  /* nothing came of it; the old path stays, if it works */
+};
+
+const char *overlay_restart_cause_text(enum overlay_restart_cause c);
 const char *overlay_peer_state_name(enum overlay_peer_state s);
 const char *overlay_reason_text(enum overlay_reason r);
 
@@ -207,6 +239,8 @@ enum overlay_event_type {
 	OVERLAY_EVENT_STREAM_OPEN,
 	/* stream: close it; nothing more is to be said about it */
 	OVERLAY_EVENT_STREAM_CLOSE,
+	/* peer: restart_step of a restart because of restart_cause */
+	OVERLAY_EVENT_RESTART,
 };
 
 struct overlay_event {
@@ -223,6 +257,8 @@ struct overlay_event {
 	uint32_t relay_server; /* the id of the server of a path over a relay or of a stream */
 	uint32_t stream;
 	bool tls;
+	enum overlay_restart_cause restart_cause;
+	enum overlay_restart_step restart_step;
 	uint64_t ping_id;
 	uint64_t stamp_us;
 	enum signal_error signal_error;
@@ -251,6 +287,10 @@ struct overlay_peer_info {
 	bool has_path;
 	struct ice_path path;
 	enum aead_cipher cipher;
+	/* The last restart, and how many there were, how many led to a switch and how many to nothing. */
+	enum overlay_restart_cause restart_cause;
+	uint64_t restart_us; /* 0 = never */
+	uint32_t restarts, switches, restart_failures;
 };
 
 /* Return: OK; ERR_NO_MEMORY; ERR_INVALID for our own certificate (why is a DROP_* in *ret_why). */
@@ -345,8 +385,9 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
 			      uint64_t sealed_packets);
 
-/* Packets go out to @peer, and nothing authenticated has come back for a second: where the path goes
- * over a relay of ours, its server is asked whether it still knows us. To be repeated each second. */
+/* Packets go out to @peer, and nothing authenticated has come back for a second: the peer is asked for an
+ * answer, and where the path goes over a relay of ours, its server whether it still knows us. If there is
+ * still nothing a second later, a restart looks for another path. To be repeated each second. */
 void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer);
 
 /* --- peers --- */
@@ -359,6 +400,11 @@ MUST_USE enum err overlay_connect(struct overlay *o, uint64_t now_us, const char
 /* Sends a ping inside the tunnel. Return: OK, ERR_WRONG_STATE while there is no path,
  * ERR_NOT_FOUND. */
 MUST_USE enum err overlay_ping(struct overlay *o, uint64_t now_us, uint32_t peer, uint64_t ping_id);
+/* Begins a restart now. Return: OK; ERR_NOT_FOUND; ERR_WRONG_STATE when there is no session to restart, or
+ * one is under way. */
+MUST_USE enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer);
+/* The host has slept: nobody knows what the NATs have kept. Restarts every session. */
+void overlay_on_resume(struct overlay *o, uint64_t now_us);
 /* Says goodbye to every peer that is connected and to the rendezvous. */
 void overlay_close_peers(struct overlay *o, uint64_t now_us);
 

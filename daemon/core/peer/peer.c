@@ -7,7 +7,8 @@ const char *overlay_peer_state_name(enum overlay_peer_state s)
 	static const char *const names[] = {
 		[OVERLAY_PEER_IDLE] = "idle",		[OVERLAY_PEER_LOOKUP] = "looking up",
 		[OVERLAY_PEER_OFFERING] = "offering",	[OVERLAY_PEER_CHECKING] = "checking",
-		[OVERLAY_PEER_CONNECTED] = "connected", [OVERLAY_PEER_FAILED] = "failed",
+		[OVERLAY_PEER_CONNECTED] = "connected", [OVERLAY_PEER_ROAMING] = "roaming",
+		[OVERLAY_PEER_FAILED] = "failed",
 	};
 
 	_Static_assert(ARRAY_SIZE(names) == OVERLAY_PEER_STATE_COUNT, "a name for each state");
@@ -42,6 +43,9 @@ void peer_init(struct peer *p, uint32_t number, uint64_t now_us)
 		.retry_us = DEADLINE_NONE,
 		.give_up_us = DEADLINE_NONE,
 		.rekey_us = DEADLINE_NONE,
+		.restart = {.due_us = DEADLINE_NONE,
+			    .fresh_us = DEADLINE_NONE,
+			    .give_up_us = DEADLINE_NONE},
 	};
 	heap_node_init(&p->timer);
 }
@@ -71,6 +75,7 @@ void peer_update_timer(struct overlay *o, struct peer *p)
 	if (p->old)
 		due = deadline_min(due, p->old_until_us);
 	due = deadline_min(due, p->rekey_us);
+	due = deadline_min(due, restart_deadline(p));
 	heap_set(&o->timers, &p->timer, due);
 }
 
@@ -87,6 +92,10 @@ void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
 	p->retry_us = DEADLINE_NONE;
 	p->give_up_us = DEADLINE_NONE;
 	p->rekey_us = DEADLINE_NONE;
+	p->restart.wanted = OVERLAY_RESTART_NONE;
+	p->restart.due_us = DEADLINE_NONE;
+	p->restart.fresh_us = DEADLINE_NONE;
+	p->restart.give_up_us = DEADLINE_NONE;
 }
 
 void peer_fail(struct overlay *o, struct peer *p, uint64_t now_us, enum overlay_reason reason)
@@ -119,6 +128,14 @@ static void attempt(struct overlay *o, struct peer *p, uint64_t now_us)
 		peer_fail(o, p, now_us, OVERLAY_REASON_NO_PATH);
 }
 
+void peer_begin_anew(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	peer_drop_sessions(o, p, now_us);
+	p->wants_connection = true;
+	attempt(o, p, now_us);
+	peer_update_timer(o, p);
+}
+
 void peer_connect(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	switch (p->state) {
@@ -126,6 +143,7 @@ void peer_connect(struct overlay *o, struct peer *p, uint64_t now_us)
 	case OVERLAY_PEER_OFFERING:
 	case OVERLAY_PEER_CHECKING:
 	case OVERLAY_PEER_CONNECTED:
+	case OVERLAY_PEER_ROAMING:
 		return;
 	case OVERLAY_PEER_FAILED:
 	case OVERLAY_PEER_IDLE:
@@ -144,7 +162,7 @@ void peer_connect(struct overlay *o, struct peer *p, uint64_t now_us)
 
 static void retry(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	if (rekey_retry(o, p, now_us))
+	if (rekey_retry(o, p, now_us) || restart_retry(o, p, now_us))
 		return;
 	if (p->tries >= OFFER_TRIES) {
 		p->retry_us = DEADLINE_NONE;
@@ -181,6 +199,7 @@ void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 	}
 	if (now_us >= p->rekey_us)
 		rekey_on_deadline(o, p, now_us);
+	restart_on_deadline(o, p, now_us);
 	if (now_us >= p->give_up_us)
 		give_up(o, p, now_us);
 	else if (now_us >= p->retry_us)
@@ -223,13 +242,10 @@ static void on_agent_state(struct overlay *o, struct peer *p, struct session *s,
 		p->next = NULL;
 		if (!p->current)
 			peer_fail(o, p, now_us, OVERLAY_REASON_NO_PATH);
-	} else if (s == p->current) {
-		bool was_connected = s->has_path;
-
-		peer_fail(o, p, now_us,
-			  was_connected ? OVERLAY_REASON_LOST : OVERLAY_REASON_NO_PATH);
-		if (was_connected)
-			p->pause_until_us = now_us; /* the next packet may try at once */
+	} else if (s->has_path) {
+		restart_on_lost(o, p, now_us, OVERLAY_RESTART_PATH_LOST);
+	} else if (p->state != OVERLAY_PEER_ROAMING) {
+		peer_fail(o, p, now_us, OVERLAY_REASON_NO_PATH);
 	}
 }
 
@@ -242,7 +258,9 @@ void peer_on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e)
 		return;
 	if (e->type == ICE_EVENT_STATE)
 		on_agent_state(o, p, s, now_us, e->state);
-	else if (e->type == ICE_EVENT_PATH && e->has_path && s->tx)
+	else if (e->type != ICE_EVENT_PATH)
+		restart_on_ice(o, p, now_us, e);
+	else if (e->has_path && s->tx)
 		session_on_path(o, p, s, now_us, &e->path);
 	peer_update_timer(o, p);
 }

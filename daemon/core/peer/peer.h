@@ -9,11 +9,13 @@
  *	exchange.c   the offer and the answer
  *	session.c    keys, the control lane, paths; which of two sessions carries the data
  *	relaying.c   paths over relays, what comes through them; the relays are relay.h
+ *	restart.c    the same session over a new ICE generation and new keys
  *	trickle.c    candidates that come later
  *	rekey.c      renewal of the keys inside the tunnel
  *
  * A peer has at most two sessions: `current` carries its data, `next` is being made. A session is an
- * ICE agent and keys. Sessions are allocated when an offer is made or answered, never for a packet.
+ * ICE agent and keys. A `next` without an agent of its own is new keys for the agent of `current`: for
+ * its path (rekey.c), or for its next generation (restart.c). Sessions are allocated when an offer is made or answered, never for a packet.
  */
 #ifndef ICETUN_PEER_PEER_H
 #define ICETUN_PEER_PEER_H
@@ -66,11 +68,28 @@ struct session {
 	struct tunnel_tx *tx;	       /* the control lane */
 	bool has_path;
 	struct ice_path path;
-	bool heard; /* authenticated data came over it */
+	bool heard;	     /* authenticated data came over it */
+	bool restart;	     /* it is for the next generation of the current session's agent */
+	uint32_t generation; /* of a restart that has a path */
 	struct tunnel_rekey rekey;
 	uint32_t candidates_version; /* of our candidates that the peer was told */
 	uint8_t *message;	     /* our offer or answer, to send it again */
 	size_t message_len;
+};
+
+/* What a peer's restarts need to remember; restart.c. */
+struct peer_restart {
+	enum overlay_restart_cause wanted; /* NONE: nothing is wanted */
+	uint64_t due_us;		   /* when to begin, DEADLINE_NONE */
+	uint64_t pause_us;		   /* after the last failure */
+	uint64_t fresh_us;   /* roaming without an answer: when to make a new session instead */
+	uint64_t give_up_us; /* roaming: when it is over */
+	uint64_t again_us;   /* roaming: after what time a packet begins another one */
+	uint64_t hold_us, hold_until_us; /* no upgrades: the last ones did not last */
+	uint64_t upgraded_us;		 /* when the path became direct by an upgrade */
+	enum overlay_restart_cause last;
+	uint64_t last_us;
+	uint32_t begun, switched, failed;
 };
 
 struct peer {
@@ -99,6 +118,10 @@ struct peer {
 	uint64_t pause_us;
 	uint64_t last_offer_us; /* when the last offer was looked at */
 	uint64_t move_us;	/* not before is its path moved to another relay again */
+	uint32_t activity; /* packets that our busiest lane sealed between the last two looks */
+	uint64_t sealed_packets;
+	uint64_t unanswered_us; /* since when packets go out and nothing comes back; 0 = not so */
+	struct peer_restart restart;
 };
 
 struct overlay {
@@ -168,6 +191,8 @@ void peer_set_state(struct overlay *o, struct peer *p, uint64_t now_us,
 		    enum overlay_peer_state state, enum overlay_reason reason);
 void peer_connect(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_fail(struct overlay *o, struct peer *p, uint64_t now_us, enum overlay_reason reason);
+/* Gives the sessions up and offers a new one at once; packets go on waiting. */
+void peer_begin_anew(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_on_error(struct overlay *o, struct peer *p, uint64_t now_us, enum signal_error error);
 void peer_on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e);
@@ -189,11 +214,49 @@ bool exchange_stamp_is_new(const struct overlay *o, const struct peer *p, uint64
 void exchange_accept_stamp(struct overlay *o, const struct peer *p, uint64_t stamp_us);
 /* Makes p->next with an offer and sends it. Return: OK, ERR_*. */
 MUST_USE enum err exchange_offer(struct overlay *o, struct peer *p, uint64_t now_us);
+/* The same for the next generation of the current session's agent. Return: OK, ERR_*. */
+MUST_USE enum err exchange_offer_restart(struct overlay *o, struct peer *p, uint64_t now_us);
 void exchange_resend(struct overlay *o, const struct peer *p, const struct session *s);
 enum err exchange_on_deliver(struct overlay *o, uint64_t now_us, const struct signal_message *m);
+/* An offer of @p or an answer, however it came. */
 enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
 			   size_t len);
+enum err exchange_on_answer(struct overlay *o, struct peer *p, uint64_t now_us,
+			    const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
+			    size_t len);
+
+/* restart.c */
+/* Wants a restart of @p, if there is a session to restart. */
+void restart_want(struct overlay *o, struct peer *p, uint64_t now_us,
+		  enum overlay_restart_cause cause);
+void restart_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+uint64_t restart_deadline(const struct peer *p);
+/* Return: true when a restart was under way, and its message or question went out again. */
+bool restart_retry(struct overlay *o, struct peer *p, uint64_t now_us);
+/* The path of the current session is lost. */
+void restart_on_lost(struct overlay *o, struct peer *p, uint64_t now_us,
+		     enum overlay_restart_cause cause);
+/* NEXT_PATH, NEXT_FAILED and UPGRADE_ADVISED of the current session's agent. */
+void restart_on_ice(struct overlay *o, struct peer *p, uint64_t now_us, const struct ice_event *e);
+/* p->next is the offer or the answer of a restart. */
+void restart_on_begun(struct overlay *o, struct peer *p, uint64_t now_us,
+		      enum overlay_restart_cause cause);
+/* p->next has become p->current by a restart. */
+void restart_on_switched(struct overlay *o, struct peer *p, uint64_t now_us);
+/* A control packet with an offer or an answer: its exchange id first. */
+enum err restart_on_control(struct overlay *o, struct peer *p, uint64_t now_us,
+			    const struct control_message *m);
+/* See overlay_on_unanswered(). */
+void restart_on_unanswered(struct overlay *o, struct peer *p, uint64_t now_us);
+/* A packet waits for a peer that is roaming. */
+void restart_on_packet(struct overlay *o, struct peer *p, uint64_t now_us);
+/* The peer or the rendezvous is there again: what waits for it goes at once. */
+void restart_hurry(struct overlay *o, struct peer *p, uint64_t now_us);
+void restart_on_new_socket(struct overlay *o, uint64_t now_us, uint16_t local_preference);
+/* The sessions whose path goes over @socket (to @to, if not NULL) want a restart. */
+void restart_on_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
+		       const struct netaddr *to, enum overlay_restart_cause cause);
 
 /* relaying.c */
 /* Return: whether there was something to do. */
@@ -212,7 +275,8 @@ bool relaying_wrap(struct overlay *o, struct ice_transmit *t, uint8_t *buf, size
 void trickle_send(struct overlay *o, struct peer *p, struct session *s);
 /* Our candidates have changed, or gathering is done. */
 void trickle_on_local(struct overlay *o);
-enum err trickle_on_message(struct session *s, uint64_t now_us, const uint8_t *body, size_t len);
+enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, const uint8_t *body,
+			    size_t len);
 
 /* rekey.c */
 /* The present keys were used; the data plane's busiest lane has sealed @packets with them. */
@@ -230,6 +294,11 @@ enum err rekey_on_answer(struct overlay *o, struct peer *p, uint64_t now_us, con
 /* Return: OK with a session that has an ICE agent and an index; ERR_NO_MEMORY, ERR_LIMIT. */
 MUST_USE enum err session_create(struct overlay *o, struct peer *p, uint64_t now_us, bool initiator,
 				 struct session **ret);
+/* The agent that @s runs on: its own, or that of the session which it is to follow. */
+struct ice_agent *session_agent(const struct peer *p, const struct session *s);
+/* An agent of its own for a session that has none. Return: OK, ERR_NO_MEMORY, ERR_LIMIT. */
+MUST_USE enum err session_open_agent(struct overlay *o, struct peer *p, struct session *s,
+				     uint64_t now_us);
 /* The same without an agent: new keys for the session that p->current is. */
 MUST_USE enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 				      struct session **ret);

@@ -119,7 +119,7 @@ void rekey_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 
 bool rekey_retry(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	if (!p->next || p->next->agent || !p->next->noise || !p->current)
+	if (!p->next || p->next->agent || p->next->restart || !p->next->noise || !p->current)
 		return false;
 	send_message(o, p, p->next);
 	p->retry_us = now_us + US_PER_S;
@@ -164,12 +164,14 @@ enum err rekey_on_offer(struct overlay *o, struct peer *p, uint64_t now_us, cons
 
 	if (len < SIGNAL_XID_BYTES || !p->current || !p->current->has_path)
 		return DROP_STATE;
-	if (p->next && !p->next->initiator && memcmp(p->next->xid, body, SIGNAL_XID_BYTES) == 0) {
+	if (p->next && !p->next->initiator && !p->next->restart &&
+	    memcmp(p->next->xid, body, SIGNAL_XID_BYTES) == 0) {
 		send_message(o, p, p->next); /* our answer was lost */
 		return OK;
 	}
 	/* A whole new session is on its way, or both began: the higher identifier's offer stands. */
-	if (p->next && (p->next->agent || (p->next->noise && strcmp(o->own.name, p->name) > 0)))
+	if (p->next && (p->next->agent || p->next->restart ||
+			(p->next->noise && strcmp(o->own.name, p->name) > 0)))
 		return DROP_STATE;
 	e = session_create_keys(o, p, false, &s);
 	if (e == OK) {
@@ -193,7 +195,7 @@ enum err rekey_on_answer(struct overlay *o, struct peer *p, uint64_t now_us, con
 	uint64_t stamp_us;
 	enum err e;
 
-	if (len < SIGNAL_XID_BYTES || !s || s->agent || !s->noise || !p->current ||
+	if (len < SIGNAL_XID_BYTES || !s || s->agent || s->restart || !s->noise || !p->current ||
 	    memcmp(s->xid, body, SIGNAL_XID_BYTES) != 0)
 		return DROP_STALE;
 	e = read_message(s->noise, body + SIGNAL_XID_BYTES, len - SIGNAL_XID_BYTES, &index,

@@ -111,18 +111,12 @@ void relaying_describe(struct overlay *o, uint64_t now_us, struct overlay_event 
 	(void)relays_server_of(o->relays, e->path.relay, &e->relay_server, &transport);
 }
 
-/* A session over the new allocation is made beside the one over the old. */
 static void move(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	if (p->next || now_us < p->move_us || !overlay_is_registered(o))
+	if (now_us < p->move_us)
 		return;
 	p->move_us = now_us + MOVE_AGAIN_US;
-	p->tries = 1;
-	p->retry_us = now_us + US_PER_S;
-	p->give_up_us = now_us + OFFER_GIVE_UP_US;
-	if (exchange_offer(o, p, now_us) != OK)
-		o->drops.count[DROP_LIMIT]++;
-	peer_update_timer(o, p);
+	restart_want(o, p, now_us, OVERLAY_RESTART_RELAY_GOES);
 }
 
 static void mark(struct overlay *o, uint64_t now_us, const struct session *s)
@@ -165,10 +159,13 @@ void relaying_on_deadline(struct overlay *o, uint64_t now_us)
 
 void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer)
 {
-	const struct peer *p = directory_get(o, peer);
+	struct peer *p = directory_get(o, peer);
 
-	if (p && p->current && p->current->has_path && p->current->path.relay)
+	if (!p || !p->current || !p->current->has_path)
+		return;
+	if (p->current->path.relay)
 		relays_verify(o->relays, now_us, p->current->path.relay);
+	restart_on_unanswered(o, p, now_us);
 	overlay_drain_ice(o, now_us);
 }
 

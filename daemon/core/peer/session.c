@@ -52,16 +52,27 @@ enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 	return OK;
 }
 
+struct ice_agent *session_agent(const struct peer *p, const struct session *s)
+{
+	return s->agent ? s->agent : p->current ? p->current->agent : NULL;
+}
+
+enum err session_open_agent(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
+	struct ice_agent_params params = {.cookie = p, .controlling = s->initiator, .worth = 1};
+
+	return ice_agent_open(&s->agent, o->ice, now_us, &params);
+}
+
 enum err session_create(struct overlay *o, struct peer *p, uint64_t now_us, bool initiator,
 			struct session **ret)
 {
-	struct ice_agent_params params = {.cookie = p, .controlling = initiator, .worth = 1};
 	struct session *s;
 	enum err e = session_create_keys(o, p, initiator, &s);
 
 	if (e != OK)
 		return e;
-	e = ice_agent_open(&s->agent, o->ice, now_us, &params);
+	e = session_open_agent(o, p, s, now_us);
 	if (e != OK) {
 		free(s);
 		return e;
@@ -113,7 +124,7 @@ enum err session_start(struct overlay *o, struct peer *p, struct session *s, str
 	s->lanes = lanes;
 	tunnel_rekey_init(&s->rekey, now_us, s->initiator);
 	event_push(o, OVERLAY_EVENT_SESSION_ADD, s->peer)->session = s->local_index;
-	if (s->agent && s->candidates_version != o->candidates_version)
+	if ((s->agent || s->restart) && s->candidates_version != o->candidates_version)
 		trickle_send(o, p, s);
 	return OK;
 err:
@@ -202,6 +213,11 @@ static void announce_path(struct overlay *o, struct peer *p, struct session *s, 
 /* The next session takes over; the present one only opens what is still in flight. */
 static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 {
+	bool restart = p->next->restart;
+
+	/* The path may have gone just now: then there is nothing to switch to. */
+	if (restart && ice_agent_switch(p->current->agent, now_us, p->next->generation) != OK)
+		return;
 	if (p->current) {
 		session_destroy(o, p->old, now_us);
 		p->old = p->current;
@@ -215,10 +231,13 @@ static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 		p->old->has_path = false;
 	}
 	p->current = p->next;
+	p->current->restart = false;
 	p->next = NULL;
 	p->retry_us = DEADLINE_NONE;
 	p->give_up_us = DEADLINE_NONE;
 	announce_path(o, p, p->current, now_us);
+	if (restart)
+		restart_on_switched(o, p, now_us);
 	peer_update_timer(o, p);
 }
 
@@ -226,11 +245,12 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 		     const struct ice_path *path)
 {
 	static const struct control_message hello = {.type = CONTROL_HELLO};
+	static const struct control_message ask = {.type = CONTROL_PING, .id = CONTROL_PATH_PING};
 	bool first = !s->has_path;
 
 	s->has_path = true;
 	s->path = *path;
-	if (first && session_send_control(o, s, &hello) != OK)
+	if (first && session_send_control(o, s, s->restart ? &ask : &hello) != OK)
 		o->drops.count[DROP_SEND]++;
 	if (s == p->current)
 		announce_path(o, p, s, now_us);
@@ -241,6 +261,7 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
 {
 	s->heard = true;
+	p->unanswered_us = 0;
 	if (s->agent)
 		ice_agent_on_authenticated(s->agent, now_us);
 	if (s == p->next && s->has_path)

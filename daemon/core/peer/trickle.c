@@ -2,7 +2,7 @@
  * Trickle (RFC 8838): offer and answer go out with the candidates that are known; those that come
  * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it has a
  * path and through the rendezvous when not. A session belongs to one ICE generation, so its receiver
- * index says which generation a candidate is for. Each message carries all candidates, which makes a
+ * index says which generation a candidate is for; the agent takes what comes for its newest. Each message carries all candidates, which makes a
  * lost one harmless; the agent passes over what it knows.
  */
 #include "daemon/core/peer/peer.h"
@@ -33,27 +33,29 @@ void trickle_on_local(struct overlay *o)
 		struct session *all[] = {p->current, p->next};
 
 		for (size_t i = 0; p->in_use && i < ARRAY_SIZE(all); i++) {
-			if (all[i] && all[i]->agent && all[i]->tx)
+			if (all[i] && (all[i]->agent || all[i]->restart) && all[i]->tx)
 				trickle_send(o, p, all[i]);
 		}
 	}
 }
 
-enum err trickle_on_message(struct session *s, uint64_t now_us, const uint8_t *body, size_t len)
+enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, const uint8_t *body,
+			    size_t len)
 {
+	struct ice_agent *agent = s->agent || s->restart ? session_agent(p, s) : NULL;
 	struct signal_candidates c;
-	enum err e = s->agent ? signal_candidates_decode(body, len, &c) : DROP_STATE;
+	enum err e = agent ? signal_candidates_decode(body, len, &c) : DROP_STATE;
 
 	if (e != OK)
 		return e;
 	for (size_t i = 0; i < c.count; i++) {
 		/* What is known, blocked or too much is no reason to stop. */
 		enum err ignored =
-			ice_agent_add_remote_candidate(s->agent, now_us, NULL, &c.remote[i]);
+			ice_agent_add_remote_candidate(agent, now_us, NULL, &c.remote[i]);
 
 		(void)ignored;
 	}
 	if (c.end)
-		ice_agent_end_remote(s->agent, now_us, NULL);
+		ice_agent_end_remote(agent, now_us, NULL);
 	return OK;
 }

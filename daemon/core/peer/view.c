@@ -14,6 +14,11 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 		.state = p->state,
 		.reason = p->reason,
 		.since_us = p->since_us,
+		.restart_cause = p->restart.last,
+		.restart_us = p->restart.last_us,
+		.restarts = p->restart.begun,
+		.switches = p->restart.switched,
+		.restart_failures = p->restart.failed,
 	};
 	if (s && s->secret) {
 		ret->session = s->local_index;

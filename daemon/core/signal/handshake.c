@@ -15,6 +15,7 @@ enum key {
 	KEY_RECEIVER_INDEX = 5,
 	KEY_LANES = 6,
 	KEY_MTU = 7,
+	KEY_RESTARTS = 8,
 };
 
 static bool is_mtu(uint64_t mtu_bytes)
@@ -22,10 +23,16 @@ static bool is_mtu(uint64_t mtu_bytes)
 	return mtu_bytes == 0 || mtu_bytes >= SIGNAL_MTU_MIN_BYTES;
 }
 
+static bool is_certificate(const struct signal_handshake *h)
+{
+	if (h->certificate_len == 0)
+		return h->restarts != 0;
+	return h->certificate && h->certificate_len <= CERT_MAX_BYTES;
+}
+
 static bool is_consistent(const struct signal_handshake *h)
 {
-	return h->certificate && h->certificate_len >= 1 && h->certificate_len <= CERT_MAX_BYTES &&
-	       h->cipher_count >= 1 && h->cipher_count <= SIGNAL_MAX_CIPHERS &&
+	return is_certificate(h) && h->cipher_count >= 1 && h->cipher_count <= SIGNAL_MAX_CIPHERS &&
 	       h->receiver_index != 0 && h->lanes >= 1 && h->lanes <= SIGNAL_MAX_LANES &&
 	       is_mtu(h->mtu_bytes);
 }
@@ -38,13 +45,15 @@ enum err signal_handshake_encode(const struct signal_handshake *h, uint8_t *out,
 
 	if (!is_consistent(h) || ice_description_check(&h->ice) != OK)
 		return ERR_INVALID;
-	item_wr_map(&w, 7u + (h->mtu_bytes != 0));
+	item_wr_map(&w, 6u + (h->certificate_len != 0) + (h->mtu_bytes != 0) + (h->restarts != 0));
 	item_wr_uint(&w, KEY_VERSION);
 	item_wr_uint(&w, SIGNAL_VERSION);
 	item_wr_uint(&w, KEY_ICE);
 	signal_description_write(&w, &h->ice);
-	item_wr_uint(&w, KEY_CERTIFICATE);
-	item_wr_bytes(&w, h->certificate, h->certificate_len);
+	if (h->certificate_len) {
+		item_wr_uint(&w, KEY_CERTIFICATE);
+		item_wr_bytes(&w, h->certificate, h->certificate_len);
+	}
 	item_wr_uint(&w, KEY_CIPHERS);
 	item_wr_array(&w, h->cipher_count);
 	for (size_t i = 0; i < h->cipher_count; i++)
@@ -58,6 +67,10 @@ enum err signal_handshake_encode(const struct signal_handshake *h, uint8_t *out,
 	if (h->mtu_bytes) {
 		item_wr_uint(&w, KEY_MTU);
 		item_wr_uint(&w, h->mtu_bytes);
+	}
+	if (h->restarts) {
+		item_wr_uint(&w, KEY_RESTARTS);
+		item_wr_uint(&w, h->restarts);
 	}
 	if (!wr_ok(&w))
 		return ERR_NO_SPACE;
@@ -100,6 +113,9 @@ static void read_value(struct item_rd *r, uint64_t key, struct signal_handshake 
 		break;
 	case KEY_MTU:
 		ret->mtu_bytes = (uint16_t)item_rd_uint_max(r, SIGNAL_MTU_MAX_BYTES);
+		break;
+	case KEY_RESTARTS:
+		ret->restarts = (uint32_t)item_rd_uint_max(r, UINT32_MAX);
 		break;
 	default:
 		item_rd_skip(r);

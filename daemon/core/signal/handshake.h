@@ -27,7 +27,7 @@
 struct signal_handshake {
 	struct ice_description ice;
 	const uint8_t *certificate;	     /* inside the decoded buffer */
-	size_t certificate_len;		     /* 1..CERT_MAX_BYTES */
+	size_t certificate_len;		     /* 1..CERT_MAX_BYTES; 0 in a restart */
 	uint8_t ciphers[SIGNAL_MAX_CIPHERS]; /* enum aead_cipher, or numbers of later versions */
 	size_t cipher_count;		     /* 1..; when decoding, what is above is cut */
 	/* Of an offer: Unix time, higher in each one: an offer whose stamp is not above the last one
@@ -36,6 +36,9 @@ struct signal_handshake {
 	uint32_t receiver_index; /* what the other side has to write into its packets; not 0 */
 	uint8_t lanes;	    /* counters that the sender of this will use, 1..SIGNAL_MAX_LANES */
 	uint16_t mtu_bytes; /* of the sender's TUN device; 0 = not said */
+	/* Of a restart: the receiver index, at the one who reads this, of the session that goes on with
+	 * the new description and keys; both know each other's certificate. 0 = a new session. */
+	uint32_t restarts;
 };
 
 /* Return: OK; ERR_INVALID when a field is beyond its limits; ERR_NO_SPACE, also when it would be

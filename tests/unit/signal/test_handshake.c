@@ -132,7 +132,7 @@ static enum err decode_with(size_t ciphers, uint64_t cipher, uint64_t index, uin
 		item_wr_uint(&w, mtu);
 	}
 	if (later) {
-		item_wr_uint(&w, 8);
+		item_wr_uint(&w, 9);
 		item_wr_text(&w, "?");
 	}
 	return signal_handshake_decode(buf, wr_len(&w), &decoded);
@@ -198,13 +198,32 @@ static void test_too_long(void **state)
 	assert_int_equal(signal_handshake_encode(&h, buf, len - 1, &(size_t){0}), ERR_NO_SPACE);
 }
 
+/* A restart names its session and needs no certificate; nothing else goes without. */
+static void test_restart(void **state)
+{
+	(void)state;
+	h = sample_handshake(false, certificate, sizeof(certificate));
+	h.certificate_len = 0;
+	assert_int_equal(signal_handshake_encode(&h, buf, sizeof(buf), &len), ERR_INVALID);
+	h.restarts = UINT32_MAX;
+	assert_int_equal(signal_handshake_encode(&h, buf, sizeof(buf), &len), OK);
+	assert_int_equal(signal_handshake_decode(buf, len, &decoded), OK);
+	assert_int_equal(decoded.restarts, UINT32_MAX);
+	assert_int_equal(decoded.certificate_len, 0);
+	h.certificate_len = sizeof(certificate);
+	assert_int_equal(signal_handshake_encode(&h, buf, sizeof(buf), &len), OK);
+	assert_int_equal(signal_handshake_decode(buf, len, &decoded), OK);
+	assert_int_equal(decoded.restarts, UINT32_MAX);
+	assert_int_equal(decoded.certificate_len, sizeof(certificate));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_truncated_and_trailing),
 		cmocka_unit_test(test_required),   cmocka_unit_test(test_version),
 		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_encode_refuses),
-		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
