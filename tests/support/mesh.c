@@ -80,20 +80,64 @@ static struct netaddr outside(const struct mesh_host *h, uint16_t number)
 	uint8_t ip[4] = {198, 51, 100, h->socket.ip[3]};
 	struct netaddr a = h->mesh->nat ? netaddr_from_ip4(ip, 0) : h->socket;
 
+	if (number >= MESH_FIRST_MOVE)
+		return h->further[number - MESH_FIRST_MOVE];
+	if (h->first_is_gone)
+		return (struct netaddr){0};
 	a.port = (uint16_t)(h->socket.port + number - 1);
 	return a;
+}
+
+/* Return: the number of the socket of @h that others see at @addr, or 0. */
+static uint16_t socket_at(const struct mesh_host *h, const struct netaddr *addr)
+{
+	struct netaddr at = outside(h, 1);
+
+	if (netaddr_ip_equal(&at, addr) && addr->port >= at.port &&
+	    addr->port < at.port + h->next_socket)
+		return (uint16_t)(addr->port - at.port + 1);
+	for (uint16_t i = 0; i < MESH_MAX_MOVES; i++) {
+		if (netaddr_equal(&h->further[i], addr))
+			return (uint16_t)(MESH_FIRST_MOVE + i);
+	}
+	return 0;
 }
 
 static struct mesh_host *host_at(struct mesh *m, const struct netaddr *addr)
 {
 	for (size_t i = 0; i < m->host_count; i++) {
-		struct netaddr at = outside(&m->hosts[i], 1);
-
-		if (netaddr_ip_equal(&at, addr) && addr->port >= at.port &&
-		    addr->port < at.port + m->hosts[i].next_socket)
+		if (socket_at(&m->hosts[i], addr))
 			return &m->hosts[i];
 	}
 	return NULL;
+}
+
+uint16_t mesh_add_address(struct mesh_host *h, const struct netaddr *address, uint16_t preference)
+{
+	static uint16_t port = 5000;
+
+	for (uint16_t i = 0; i < MESH_MAX_MOVES; i++) {
+		uint16_t number = (uint16_t)(MESH_FIRST_MOVE + i);
+
+		if (h->further[i].family != NETADDR_NONE)
+			continue;
+		h->further[i] = *address;
+		h->further[i].port = port++;
+		if (overlay_add_socket(h->overlay, h->mesh->now_us, number, &h->further[i],
+				       preference) != OK)
+			abort();
+		return number;
+	}
+	abort();
+}
+
+void mesh_remove_socket(struct mesh_host *h, uint16_t number)
+{
+	if (number >= MESH_FIRST_MOVE)
+		h->further[number - MESH_FIRST_MOVE] = (struct netaddr){0};
+	else
+		h->first_is_gone = true;
+	overlay_remove_socket(h->overlay, h->mesh->now_us, number);
 }
 
 static void answer_stun(struct mesh_host *h, const struct netaddr *mapped, const uint8_t *buf,
@@ -279,6 +323,8 @@ static void send_datagram(struct mesh_host *h, uint16_t socket, const struct net
 	struct mesh_host *target = host_at(m, to);
 	struct mesh_message *f;
 
+	if (from.family == NETADDR_NONE || netaddr_equal(to, &m->dead))
+		return;
 	if (h->udp_blocked || (m->filter_datagram && !m->filter_datagram(m, h, buf, len)))
 		return;
 	if (m->nat && netaddr_equal(to, &server))
@@ -550,8 +596,10 @@ static void drain_all(struct mesh *m)
 /* As the data plane does it. */
 static void deliver_datagram(struct mesh_host *h, const struct mesh_message *f)
 {
-	uint16_t socket = (uint16_t)(f->dest.port - h->socket.port + 1);
+	uint16_t socket = socket_at(h, &f->dest);
 
+	if (!socket)
+		return; /* gone while it was on its way */
 	if (f->buf[0] >= TUNNEL_TYPE_MIN) {
 		on_data(h, f->buf, f->len, true);
 	} else if (f->buf[0] < 4) {
@@ -687,6 +735,8 @@ static void start(struct mesh_host *h)
 	    overlay_add_socket(h->overlay, m->now_us, 1, &h->socket, 65535) != OK)
 		abort();
 	h->next_socket = 1;
+	h->first_is_gone = false;
+	memset(h->further, 0, sizeof(h->further));
 	h->link_up = !m->server_down;
 	if (h->link_up) {
 		overlay_on_link(h->overlay, m->now_us, true);

@@ -7,6 +7,8 @@
  * 192.0.2.1, .2, .3. With `nat` each of them is behind a NAT of its own, seen as 198.51.100.1, .2, .3
  * and reached there only; a STUN server at 203.0.113.1 answers after `stun_delay_us`.
  *
+ * Hosts move by mesh_add_address() and mesh_remove_socket(); nobody translates further addresses.
+ *
  * There are two TURN servers, at 203.0.113.10 and .20, port 3478 for UDP, 3479 for streams. Hosts learn
  * of them from the test. What goes from host to host without a relay is lost while `direct_blocked`; with
  * `udp_blocked` a host has streams only.
@@ -22,6 +24,8 @@
 #define MESH_MAX_TURN	 2
 #define MESH_MAX_STREAMS 8
 #define MESH_MAX_HOSTS	 3
+#define MESH_MAX_MOVES	 64
+#define MESH_FIRST_MOVE	 100 /* number of the socket at the first further address */
 #define MESH_DELAY_US	 (10 * US_PER_MS)
 
 struct mesh;
@@ -60,7 +64,9 @@ struct mesh_host {
 	/* Streams to TURN servers. */
 	struct mesh_stream streams[MESH_MAX_STREAMS];
 	bool udp_blocked, tcp_blocked, no_spare;
-	uint16_t next_socket; /* 1 is the first; a spare one has another port */
+	uint16_t next_socket;			/* 1 is the first; a spare one has another port */
+	bool first_is_gone;			/* socket 1 and its spares */
+	struct netaddr further[MESH_MAX_MOVES]; /* of socket MESH_FIRST_MOVE + i, or NETADDR_NONE */
 	/* What the test asks about. */
 	struct overlay_event log[512];
 	size_t log_count;
@@ -83,6 +89,7 @@ struct mesh {
 	uint64_t stun_delay_us;
 	struct turn_server turn[MESH_MAX_TURN];
 	bool direct_blocked;
+	struct netaddr dead; /* what is sent to it is lost */
 	/* Return: false to drop. NULL: everything passes. */
 	bool (*filter_datagram)(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
 				size_t len);
@@ -104,6 +111,10 @@ void mesh_restart(struct mesh_host *h);
 void mesh_set_server(struct mesh *m, bool up);
 /* Until @done says so or @limit_us have passed. Return: whether it was done. */
 bool mesh_run(struct mesh *m, uint64_t limit_us, bool (*done)(struct mesh *m));
+/* The host has one more address, with a socket. Return: its number. */
+uint16_t mesh_add_address(struct mesh_host *h, const struct netaddr *address, uint16_t preference);
+/* The address of a socket has gone. */
+void mesh_remove_socket(struct mesh_host *h, uint16_t number);
 /* An IPv4 packet of @len bytes (20..1280) from @h to @to goes into the TUN of @h. */
 void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t len);
 enum overlay_peer_state mesh_state(const struct mesh_host *h, const char *peer);

@@ -358,8 +358,13 @@ enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 		}
 	}
 	/* Glare: both have offered; that of the higher identifier stands (RFC 8445 has no rule). */
-	if (p->next && p->next->noise && strcmp(o->own.name, p->name) > 0)
+	if (p->next && p->next->noise && strcmp(o->own.name, p->name) > 0) {
+		memcpy(p->refused_xid, xid, sizeof(p->refused_xid));
 		return DROP_STATE;
+	}
+	/* Its second copy may come when ours has been answered already. */
+	if (memcmp(p->refused_xid, xid, SIGNAL_XID_BYTES) == 0)
+		return DROP_STALE;
 	if (p->last_offer_us && now_us - p->last_offer_us < OFFER_SPACING_US)
 		return DROP_LIMIT;
 	p->last_offer_us = now_us;

@@ -116,8 +116,9 @@ struct peer {
 	uint64_t rekey_us; /* when the keys of `current` want attention */
 	uint64_t pause_until_us;
 	uint64_t pause_us;
-	uint64_t last_offer_us; /* when the last offer was looked at */
-	uint64_t move_us;	/* not before is its path moved to another relay again */
+	uint64_t last_offer_us;		       /* when the last offer was looked at */
+	uint8_t refused_xid[SIGNAL_XID_BYTES]; /* of the last offer that lost against ours */
+	uint64_t move_us;  /* not before is its path moved to another relay again */
 	uint32_t activity; /* packets that our busiest lane sealed between the last two looks */
 	uint64_t sealed_packets;
 	uint64_t unanswered_us; /* since when packets go out and nothing comes back; 0 = not so */
