@@ -391,7 +391,8 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 			return drop_count(&o->drops, DROP_LIMIT);
 		p->address = inner.destination;
 	}
-	if (p->current && p->current->has_path) {
+	idle_on_use(o, p, now_us);
+	if (p->current && p->current->has_path && !p->asleep) {
 		/* The path came up while the packet was on its way here. */
 		return drop_count(&o->drops, session_send(o, p->current, packet, len));
 	}
@@ -408,8 +409,10 @@ void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer,
 	struct peer *p = directory_get(o, peer);
 	struct session *s = p ? session_of_index(p, session) : NULL;
 
-	if (s)
+	if (s) {
 		session_on_heard(o, p, s, now_us);
+		idle_on_use(o, p, now_us);
+	}
 	if (s && s == p->current) {
 		p->activity = (uint32_t)(sealed_packets >= p->sealed_packets
 						 ? sealed_packets - p->sealed_packets

@@ -10,6 +10,7 @@
  *	session.c    keys, the control lane, paths; which of two sessions carries the data
  *	relaying.c   paths over relays, what comes through them; the relays are relay.h
  *	restart.c    the same session over a new ICE generation and new keys
+ *	idle.c	     no consent for a peer without traffic, and its return
  *	trickle.c    candidates that come later
  *	rekey.c      renewal of the keys inside the tunnel
  *
@@ -123,6 +124,9 @@ struct peer {
 	uint64_t sealed_packets;
 	uint64_t unanswered_us; /* since when packets go out and nothing comes back; 0 = not so */
 	struct peer_restart restart;
+	uint64_t used_us; /* when data last went or came */
+	bool idle;	  /* as ICE was told */
+	bool asleep;	  /* consent has lapsed: nothing may be sent before it is there again */
 };
 
 struct overlay {
@@ -270,6 +274,14 @@ bool relaying_input(struct overlay *o, uint64_t now_us, uint16_t socket, const s
 		    const uint8_t *buf, size_t len, enum err *ret_err);
 /* Wraps what is for a relay, in place. Return: false when there is nothing to send to a socket. */
 bool relaying_wrap(struct overlay *o, struct ice_transmit *t, uint8_t *buf, size_t cap);
+
+/* idle.c */
+/* Data goes or comes. */
+void idle_on_use(struct overlay *o, struct peer *p, uint64_t now_us);
+void idle_on_deadline(struct peer *p, uint64_t now_us);
+uint64_t idle_deadline(const struct peer *p);
+/* Consent of the path of the current session has lapsed. */
+void idle_on_lapsed(struct overlay *o, struct peer *p);
 
 /* trickle.c */
 /* Tells @s, which has keys, all our candidates. */

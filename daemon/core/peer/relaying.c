@@ -165,6 +165,7 @@ void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer)
 		return;
 	if (p->current->path.relay)
 		relays_verify(o->relays, now_us, p->current->path.relay);
+	idle_on_use(o, p, now_us);
 	restart_on_unanswered(o, p, now_us);
 	overlay_drain_ice(o, now_us);
 }

@@ -198,11 +198,14 @@ static void announce_path(struct overlay *o, struct peer *p, struct session *s, 
 	size_t len;
 
 	session_tell_path(o, p, s, now_us);
+	p->asleep = false;
 	p->pause_us = 0;
 	p->wants_connection = false;
 	p->rekey_us = now_us; /* looked at with the next deadline */
-	if (p->state != OVERLAY_PEER_CONNECTED)
+	if (p->state != OVERLAY_PEER_CONNECTED) {
 		peer_set_state(o, p, now_us, OVERLAY_PEER_CONNECTED, OVERLAY_REASON_NONE);
+		idle_on_use(o, p, now_us);
+	}
 	while ((packet = packet_peek(o->pool, &p->queue, &len)) != NULL) {
 		if (session_send(o, s, packet, len) != OK)
 			o->drops.count[DROP_SEND]++;
@@ -252,7 +255,9 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 	s->path = *path;
 	if (first && session_send_control(o, s, s->restart ? &ask : &hello) != OK)
 		o->drops.count[DROP_SEND]++;
-	if (s == p->current)
+	if (s == p->current && !path->consented)
+		idle_on_lapsed(o, p);
+	else if (s == p->current)
 		announce_path(o, p, s, now_us);
 	else if (s == p->next && (!p->current || !p->current->has_path || s->heard))
 		promote(o, p, now_us);
