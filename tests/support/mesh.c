@@ -718,6 +718,7 @@ static void start(struct mesh_host *h)
 		.max_peers = 8,
 		.queue_packets = 256,
 		.mtu = 1280,
+		.policy = h->policy,
 		.lanes = 2,
 		.max_sockets = 4,
 		.noise = &h->noise,

@@ -63,6 +63,7 @@ struct mesh_host {
 	struct netaddr servers[8]; /* whose ChannelData is taken */
 	/* Streams to TURN servers. */
 	struct mesh_stream streams[MESH_MAX_STREAMS];
+	enum ice_policy policy; /* from the next start on */
 	bool udp_blocked, tcp_blocked, no_spare;
 	uint16_t next_socket;			/* 1 is the first; a spare one has another port */
 	bool first_is_gone;			/* socket 1 and its spares */

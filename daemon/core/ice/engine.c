@@ -58,6 +58,7 @@ enum err ice_engine_create(struct ice_engine **ret, const struct ice_engine_para
 	e->rc = params->rc ? params->rc : ICE_RC_DEFAULT;
 	err = init_tables(e, params->max_sockets ? params->max_sockets : 16);
 	e->locals.allow_low_ports = params->allow_low_ports;
+	e->locals.policy = params->policy;
 	if (err != OK) {
 		ice_engine_destroy(e);
 		return err;
@@ -365,6 +366,8 @@ static enum err decode_and_input(struct ice_engine *e, uint64_t now_us, const st
 
 	if (!base)
 		return DROP_STATE;
+	if (e->locals.policy == ICE_POLICY_RELAY && !base->via.relay)
+		return DROP_BLOCKED;
 	if (from->family != base->addr.family || ice_locals_refuses(&e->locals, from))
 		return DROP_BLOCKED;
 	err = stun_decode(&m, buf, len);

@@ -88,8 +88,19 @@
 struct ice_engine;
 struct ice_agent;
 
+/* Which local candidates there are. Related addresses (RFC 8839 s. 5.1) are told with ALL only. */
+enum ice_policy {
+	ICE_POLICY_ALL,
+	/* None of type host: peers learn no address of a local interface. */
+	ICE_POLICY_NO_HOST,
+	/* Of type relayed alone: peers learn no address of this host. No STUN server is asked, and
+	 * what comes to a socket is ignored. */
+	ICE_POLICY_RELAY,
+};
+
 struct ice_engine_params {
 	struct random_source random;
+	enum ice_policy policy;
 	size_t max_agents;  /* > 0 */
 	size_t max_sockets; /* 1..ICE_MAX_CANDIDATES; 0 = 16 */
 	uint16_t ta_ms;	    /* what we propose, >= 5; 0 = ICE_TA_DEFAULT_MS */

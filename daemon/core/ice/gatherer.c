@@ -120,7 +120,8 @@ void ice_gatherer_update(struct ice_engine *e, uint64_t now_us)
 		for (size_t j = 0; j < e->locals.max_bases; j++) {
 			const struct ice_base *b = &e->locals.bases[j];
 
-			if (!ice_via_is_none(b->via) && !b->via.relay)
+			if (!ice_via_is_none(b->via) && !b->via.relay &&
+			    e->locals.policy != ICE_POLICY_RELAY)
 				ensure_row(e, now_us, b, &g->servers[i]);
 		}
 	}

@@ -150,28 +150,60 @@ static bool has_priority(const struct ice_locals *l, uint32_t priority)
 
 /* The related address is the base, of a relayed candidate what its server sees of us (RFC 8839 s.
  * 5.1). */
-static void list(struct ice_locals *l, enum ice_candidate_type type, const struct ice_base *base,
-		 const struct netaddr *addr, const struct netaddr *server)
+static struct netaddr related_address(const struct ice_locals *l, enum ice_candidate_type type,
+				      const struct ice_base *base)
 {
-	struct ice_candidate c = {
+	struct netaddr hidden = {.family = base->addr.family, .port = 9};
+
+	if (type == ICE_CANDIDATE_HOST)
+		return (struct netaddr){0};
+	if (l->policy != ICE_POLICY_ALL)
+		return hidden;
+	return type == ICE_CANDIDATE_RELAY ? base->mapped : base->addr;
+}
+
+static void make(struct ice_locals *l, enum ice_candidate_type type, const struct ice_base *base,
+		 const struct netaddr *addr, const struct netaddr *server,
+		 struct ice_candidate *ret)
+{
+	uint16_t preference = base->local_preference;
+
+	*ret = (struct ice_candidate){
 		.type = type,
 		.transport = ICE_TRANSPORT_UDP,
 		.socket = base->via.socket,
 		.relay = base->via.relay,
 		.addr = *addr,
 		.base = base->addr,
+		.related = related_address(l, type, base),
 	};
-	uint16_t preference = base->local_preference;
-
 	/* Each candidate has a priority of its own (RFC 8445 s. 5.1.2), though several servers may
 	 * have seen one socket in different places. */
-	c.priority = ice_priority(type, preference);
-	while (has_priority(l, c.priority) && preference > 0)
-		c.priority = ice_priority(type, --preference);
-	ice_foundation(&l->foundations, type, &base->addr, server, c.foundation);
-	if (type != ICE_CANDIDATE_HOST)
-		c.related = type == ICE_CANDIDATE_RELAY ? base->mapped : base->addr;
+	ret->priority = ice_priority(type, preference);
+	while (has_priority(l, ret->priority) && preference > 0)
+		ret->priority = ice_priority(type, --preference);
+	ice_foundation(&l->foundations, type, &base->addr, server, ret->foundation);
+}
+
+static void list(struct ice_locals *l, enum ice_candidate_type type, const struct ice_base *base,
+		 const struct netaddr *addr, const struct netaddr *server)
+{
+	struct ice_candidate c;
+
+	if ((l->policy == ICE_POLICY_NO_HOST && type == ICE_CANDIDATE_HOST) ||
+	    (l->policy == ICE_POLICY_RELAY && type != ICE_CANDIDATE_RELAY))
+		return;
+	make(l, type, base, addr, server, &c);
 	insert(l, &c);
+}
+
+void ice_locals_make_candidate(struct ice_locals *l, const struct ice_base *base,
+			       struct ice_candidate *ret)
+{
+	if (base->via.relay)
+		make(l, ICE_CANDIDATE_RELAY, base, &base->addr, &base->server, ret);
+	else
+		make(l, ICE_CANDIDATE_HOST, base, &base->addr, NULL, ret);
 }
 
 static bool has_host(const struct ice_locals *l, const struct netaddr *addr)

@@ -43,6 +43,7 @@ struct ice_locals {
 	struct netprefix blocked[ICE_MAX_BLOCKED];
 	size_t blocked_count;
 	bool allow_low_ports;
+	enum ice_policy policy;
 	struct ice_foundations foundations;
 	struct ice_candidate candidates[ICE_MAX_LOCALS]; /* best first */
 	size_t candidate_count;
@@ -78,6 +79,9 @@ void ice_locals_list_mapped(struct ice_locals *l, const struct ice_base *base,
 const struct ice_candidate *ice_locals_find_candidate(const struct ice_locals *l,
 						      struct ice_via via,
 						      const struct netaddr *addr);
+/* The candidate that @base is, where it is not in the list. */
+void ice_locals_make_candidate(struct ice_locals *l, const struct ice_base *base,
+			       struct ice_candidate *ret);
 /* Return: a candidate of the list that this function has not returned before, or NULL. One that
  * was gone meanwhile is new again. */
 const struct ice_candidate *ice_locals_pop_new(struct ice_locals *l);

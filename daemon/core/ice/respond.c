@@ -92,16 +92,21 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 	struct ice_engine *e = g->agent->engine;
 	size_t index = ice_checklist_find(&g->list, c->via, &c->from);
 	struct ice_remote *remote;
-	const struct ice_candidate *local;
+	const struct ice_candidate *listed;
+	struct ice_candidate local;
 	const struct ice_base *base;
 	size_t remote_index;
 
 	if (index != ICE_NO_PAIR)
 		return index;
 	base = ice_locals_find(&e->locals, c->via);
-	local = base ? ice_locals_find_candidate(&e->locals, c->via, &base->addr) : NULL;
-	if (!local)
+	if (!base)
 		return ICE_NO_PAIR;
+	listed = ice_locals_find_candidate(&e->locals, c->via, &base->addr);
+	if (listed)
+		local = *listed;
+	else
+		ice_locals_make_candidate(&e->locals, base, &local);
 	remote = ice_checklist_find_remote(&g->list, &c->from);
 	if (remote) {
 		remote_index = (size_t)(remote - g->list.remotes);
@@ -111,7 +116,7 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 		e->drops.count[DROP_LIMIT]++;
 		return ICE_NO_PAIR;
 	}
-	index = ice_checklist_pair(&g->list, local, ice_agent_prflx_priority(g->agent, c->via),
+	index = ice_checklist_pair(&g->list, &local, ice_agent_prflx_priority(g->agent, c->via),
 				   remote_index);
 	if (index == ICE_NO_PAIR)
 		e->drops.count[DROP_LIMIT]++;

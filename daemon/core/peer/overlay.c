@@ -43,6 +43,7 @@ static enum err create_parts(struct overlay *o, const struct overlay_params *par
 		.max_agents = 2 * params->max_peers,
 		.max_sockets = params->max_sockets,
 		.ta_ms = params->ta_ms,
+		.policy = params->policy,
 	};
 	struct registrar_params registrar = {
 		.random = params->random,

@@ -83,7 +83,8 @@ struct overlay_params {
 	size_t queue_packets; /* shared by all peers */
 	size_t mtu;	      /* largest inner packet in bytes */
 	uint16_t ta_ms;	      /* pacing that we propose, 0 = default */
-	uint8_t lanes;	      /* lanes that our data plane receives */
+	enum ice_policy policy;
+	uint8_t lanes; /* lanes that our data plane receives */
 	uint16_t max_sockets;
 	const struct dh_keypair *noise; /* copied to secret memory */
 	const uint8_t *certificate;	/* our own, copied */
@@ -329,6 +330,8 @@ MUST_USE enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket);
 MUST_USE enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
 					   const struct netaddr *servers, size_t count);
+/* See ice_engine_stun_server_info(). */
+bool overlay_stun_server_info(const struct overlay *o, size_t i, struct ice_stun_server_info *ret);
 const struct ice_candidate *overlay_local_candidates(const struct overlay *o, size_t *ret_count);
 
 /* The TURN servers, best first; credentials may change at any time, those of an allocation that

@@ -70,6 +70,7 @@ struct session {
 	bool has_path;
 	struct ice_path path;
 	bool heard;	     /* authenticated data came over it */
+	uint64_t heard_us;   /* the last time, or when its path began */
 	bool restart;	     /* it is for the next generation of the current session's agent */
 	uint32_t generation; /* of a restart that has a path */
 	struct tunnel_rekey rekey;

@@ -262,6 +262,16 @@ void relays_remove_socket(struct relays *r, uint64_t now_us, uint16_t socket)
 
 /* --- what comes --- */
 
+static void note_heard(struct relay_slot *s, uint64_t now_us, const struct netaddr *peer)
+{
+	for (size_t i = 0; i < s->peer_count; i++) {
+		struct relay_peer *p = &s->peers[i];
+
+		if (netaddr_equal(&p->addr, peer))
+			p->heard_us = now_us;
+	}
+}
+
 static enum err take(struct relays *r, struct relay_slot *s, uint64_t now_us, const uint8_t *buf,
 		     size_t len, struct relays_data *ret)
 {
@@ -269,13 +279,15 @@ static enum err take(struct relays *r, struct relay_slot *s, uint64_t now_us, co
 	enum err e = turn_allocation_input(s->turn, now_us, buf, len, &data);
 
 	*ret = (struct relays_data){0};
-	if (e == OK && data.kind == TURN_DATA_BYTES && s->relay)
+	if (e == OK && data.kind == TURN_DATA_BYTES && s->relay) {
+		note_heard(s, now_us, &data.peer);
 		*ret = (struct relays_data){
 			.relay = (uint16_t)(s->relay + (data.peer.family == NETADDR_IP6)),
 			.peer = data.peer,
 			.bytes = data.bytes,
 			.len = data.len,
 		};
+	}
 	settle(r, now_us);
 	return e;
 }
@@ -486,6 +498,7 @@ void relays_bind(struct relays *r, uint64_t now_us, uint16_t relay, const struct
 	/* Over a stream it saves 32 bytes a packet as well. Without room it goes without. */
 	if (s)
 		(void)slot_want_peer(s, now_us, peer);
+	r->sweep_us = deadline_min(r->sweep_us, now_us + RELAYS_PATHS_US);
 	settle(r, now_us);
 }
 
@@ -549,12 +562,11 @@ bool relays_server_of(const struct relays *r, uint16_t relay, uint32_t *ret_id,
 	return true;
 }
 
-void relays_verify(struct relays *r, uint64_t now_us, uint16_t relay)
+static void verify(struct relay_slot *s, uint64_t now_us)
 {
-	struct relay_slot *s = slot_of_relay(r, relay);
 	uint64_t expires_us;
 
-	if (!s || !s->turn || s->stream || now_us < s->verify_us)
+	if (!s->turn || s->stream || now_us < s->verify_us)
 		return;
 	/* When the last one was answered, the server is not what is wrong. */
 	expires_us = turn_allocation_expires_us(s->turn);
@@ -565,6 +577,14 @@ void relays_verify(struct relays *r, uint64_t now_us, uint16_t relay)
 	s->verify_expires_us = expires_us;
 	s->verify_us = now_us + s->verify_delay_us;
 	turn_allocation_verify(s->turn, now_us);
+}
+
+void relays_verify(struct relays *r, uint64_t now_us, uint16_t relay)
+{
+	struct relay_slot *s = slot_of_relay(r, relay);
+
+	if (s)
+		verify(s, now_us);
 	settle(r, now_us);
 }
 
@@ -577,12 +597,14 @@ void relays_mark_begin(struct relays *r)
 {
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
 		r->slots[i].path_count = 0;
+		r->slots[i].is_silent = false;
 		for (size_t k = 0; k < r->slots[i].peer_count; k++)
 			r->slots[i].peers[k].is_marked = false;
 	}
 }
 
-void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer)
+void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer,
+		 uint64_t heard_us)
 {
 	struct relay_slot *s = slot_of_relay(r, relay);
 
@@ -597,21 +619,27 @@ void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct
 			continue;
 		p->is_marked = true;
 		p->used_us = now_us;
+		if (p->heard_us > heard_us)
+			heard_us = p->heard_us;
 	}
+	s->is_silent |= now_us > heard_us + RELAYS_SILENT_US;
 }
 
 void relays_sweep(struct relays *r, uint64_t now_us)
 {
-	bool retired = false;
+	bool soon = false;
 
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
 		struct relay_slot *s = &r->slots[i];
 
-		if (s->turn)
-			slot_sweep(r, s, now_us);
-		retired |= s->state == SLOT_RETIRED;
+		if (!s->turn)
+			continue;
+		if (s->is_silent)
+			verify(s, now_us);
+		slot_sweep(r, s, now_us);
+		soon |= s->state == SLOT_RETIRED || s->path_count > 0;
 	}
-	r->sweep_us = now_us + (retired ? US_PER_S : RELAYS_SWEEP_US);
+	r->sweep_us = now_us + (soon ? RELAYS_PATHS_US : RELAYS_SWEEP_US);
 	settle(r, now_us);
 }
 

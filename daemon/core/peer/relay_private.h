@@ -47,7 +47,7 @@ enum slot_state {
 /* A permission (port 0) or a channel. */
 struct relay_peer {
 	struct netaddr addr;
-	uint64_t used_us;
+	uint64_t used_us, heard_us; /* when something went to it and came from it */
 	bool is_refused, is_marked, has_news;
 };
 
@@ -71,6 +71,7 @@ struct relay_slot {
 	uint64_t asked_us, stands_us, retired_us, rtt_us;
 	uint64_t verify_us, verify_delay_us, verify_expires_us;
 	size_t path_count; /* that were marked */
+	bool is_silent;	   /* nothing comes over one of them */
 	struct relay_peer *peers;
 	size_t peer_count;
 	struct turn_framer *framer;

@@ -126,9 +126,9 @@ static void mark(struct overlay *o, uint64_t now_us, const struct session *s)
 	if (!s)
 		return;
 	if (s->has_path && s->path.relay)
-		relays_mark(o->relays, now_us, s->path.relay, &s->path.remote);
+		relays_mark(o->relays, now_us, s->path.relay, &s->path.remote, s->heard_us);
 	if (s->agent && ice_agent_get_next_path(s->agent, &next) && next.relay)
-		relays_mark(o->relays, now_us, next.relay, &next.remote);
+		relays_mark(o->relays, now_us, next.relay, &next.remote, now_us);
 }
 
 static void sweep(struct overlay *o, uint64_t now_us)

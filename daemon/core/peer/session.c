@@ -85,6 +85,7 @@ void session_take_path(struct session *s, const struct session *from)
 {
 	s->has_path = from->has_path;
 	s->path = from->path;
+	s->heard_us = from->heard_us;
 }
 
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
@@ -253,6 +254,7 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 
 	s->has_path = true;
 	s->path = *path;
+	s->heard_us = now_us;
 	if (first && session_send_control(o, s, s->restart ? &ask : &hello) != OK)
 		o->drops.count[DROP_SEND]++;
 	if (s == p->current && !path->consented)
@@ -266,6 +268,7 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
 {
 	s->heard = true;
+	s->heard_us = now_us;
 	p->unanswered_us = 0;
 	if (s->agent)
 		ice_agent_on_authenticated(s->agent, now_us);

@@ -87,3 +87,8 @@ const struct drop_counters *overlay_ice_drops(const struct overlay *o)
 {
 	return ice_engine_drops(o->ice);
 }
+
+bool overlay_stun_server_info(const struct overlay *o, size_t i, struct ice_stun_server_info *ret)
+{
+	return ice_engine_stun_server_info(o->ice, i, ret);
+}

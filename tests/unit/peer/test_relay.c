@@ -406,6 +406,29 @@ static void server_restarts_under_a_session(void **state)
 	assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
 }
 
+/* Nobody sends anything, so nobody complains; the allocation is missed all the same. */
+static void server_restarts_under_an_idle_session(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+	unsigned int before;
+
+	(void)state;
+	give(alice, &s, 1);
+	connect_both(3 * US_PER_S);
+	(void)mesh_run(&mesh, 60 * US_PER_S, NULL);
+	turn_server_restart(&mesh.turn[0], mesh.now_us);
+	(void)mesh_run(&mesh, 15 * US_PER_S, NULL);
+	assert_int_equal(info(alice, 0).state, OVERLAY_RELAY_READY);
+	assert_int_equal(info(alice, 0).problem, TURN_PROBLEM_GONE);
+	assert_int_equal(turn_server_count(&mesh.turn[0]), 1);
+	/* While all is well the server is not asked. */
+	mesh_send_packet(bob, alice, 100);
+	assert_true(mesh_run(&mesh, 3 * US_PER_S, both_connected));
+	before = mesh.turn[0].requests[STUN_METHOD_REFRESH];
+	(void)mesh_run(&mesh, 200 * US_PER_S, NULL);
+	assert_int_equal(mesh.turn[0].requests[STUN_METHOD_REFRESH], before);
+}
+
 /* A daemon that was killed comes back on its port: the server still has its allocation. */
 static void allocation_of_an_earlier_life(void **state)
 {
@@ -519,6 +542,70 @@ static void socket_goes(void **state)
 	assert_int_equal(info(alice, 0).state, OVERLAY_RELAY_READY);
 }
 
+static void restart_with(struct mesh_host *h, enum ice_policy policy)
+{
+	h->policy = policy;
+	mesh_restart(h);
+	mesh_set_nat(&mesh, MESH_DELAY_US);
+}
+
+static bool candidates_are(const struct mesh_host *h, bool srflx)
+{
+	size_t count;
+	const struct ice_candidate *c = overlay_local_candidates(h->overlay, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (c[i].type != ICE_CANDIDATE_RELAY &&
+		    !(srflx && c[i].type == ICE_CANDIDATE_SRFLX))
+			return false;
+		if (!netaddr_is_unspecified(&c[i].related))
+			return false;
+	}
+	return count > 0;
+}
+
+static bool nothing_from_alice_to_bob(struct mesh *m, const struct mesh_host *from,
+				      const uint8_t *buf, size_t len)
+{
+	(void)m;
+	(void)buf;
+	(void)len;
+	return from != &m->hosts[0] || !from->has_path || from->path.relay;
+}
+
+/* Nobody but the TURN server learns where alice is, though a direct path would work. */
+static void relays_alone(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+
+	(void)state;
+	mesh.direct_blocked = false;
+	restart_with(alice, ICE_POLICY_RELAY);
+	give(alice, &s, 1);
+	mesh.filter_datagram = nothing_from_alice_to_bob;
+	connect_both(3 * US_PER_S);
+	(void)mesh_run(&mesh, 60 * US_PER_S, NULL);
+	assert_true(candidates_are(alice, false));
+	assert_true(both_have_path(&mesh));
+	assert_int_not_equal(alice->path.relay, 0);
+	assert_int_equal(bob->path.remote_type, ICE_CANDIDATE_RELAY);
+	assert_int_equal(bob->path.remote.ip[0], 203);
+	assert_int_equal(exchange(50, 20 * US_PER_MS), 0);
+}
+
+static void no_host_candidates(void **state)
+{
+	(void)state;
+	mesh.direct_blocked = false;
+	restart_with(alice, ICE_POLICY_NO_HOST);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	connect_both(3 * US_PER_S);
+	assert_true(candidates_are(alice, true));
+	assert_int_equal(alice->path.relay, 0);
+	assert_int_equal(bob->path.remote.ip[0], 198);
+	assert_int_equal(exchange(50, 20 * US_PER_MS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -535,12 +622,15 @@ int main(void)
 		TEST(third_server_stands_by),
 		TEST(credentials_rotate_without_a_cut),
 		TEST(server_restarts_under_a_session),
+		TEST(server_restarts_under_an_idle_session),
 		TEST(allocation_of_an_earlier_life),
 		TEST(eyeballs),
 		TEST(server_leaves_the_list),
 		TEST(permissions_go_when_unused),
 		TEST(goodbye_gives_back),
 		TEST(socket_goes),
+		TEST(relays_alone),
+		TEST(no_host_candidates),
 	};
 
 	return crypto_start() == OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
