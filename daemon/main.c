@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef ICETUN_HAVE_SYSTEMD
@@ -176,12 +177,16 @@ int main(int argc, char **argv)
 		return give_up(PROBLEM_INTERNAL, "no memory for secrets");
 	problem = load_state(&config, state, detail);
 	if (problem != PROBLEM_NONE) {
+		secret_wipe(&config, sizeof(config));
 		state_destroy(state);
 		return give_up(problem, detail);
 	}
+	/* Names are looked up by half of libuv's threads: enough that dead ones hold up no others. */
+	setenv("UV_THREADPOOL_SIZE", "16", 0);
 	uv_loop_init(&process.loop);
 	code = run(&process, &config, state);
 	uv_loop_close(&process.loop);
+	secret_wipe(&config, sizeof(config));
 	state_destroy(state);
 	return code;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/config/value.h"
+#include "daemon/core/crypto/secret.h"
 
 /* A typing error in a key is at most this many letters away from what was meant. */
 #define SUGGEST_DISTANCE 2
@@ -118,10 +119,67 @@ static bool parse_tcp_endpoint(struct config *config, const struct key *key, con
 	return !*value || value_tcp_endpoint(value, at, key->cap);
 }
 
+static bool parse_candidates(struct config *config, const struct key *key, const char *value)
+{
+	static const char *const names[] = {
+		[CONFIG_CANDIDATES_ALL] = "all",
+		[CONFIG_CANDIDATES_NO_HOST] = "no-host",
+		[CONFIG_CANDIDATES_RELAY] = "relay",
+	};
+
+	(void)key;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(value, names[i]) == 0) {
+			config->candidates = (enum config_candidates)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_ca_file(struct config *config, const struct key *key, const char *value)
+{
+	config->ca_file[0] = '\0';
+	return !*value || parse_path(config, key, value);
+}
+
+/* The server that the keys of this [Server] are about; its first key made it. */
+static struct config_server *last_server(struct config *config)
+{
+	return config->server_count ? &config->servers[config->server_count - 1] : NULL;
+}
+
+static bool parse_uri(struct config *config, const struct key *key, const char *value)
+{
+	(void)key;
+	if (!*value)
+		return true;
+	if (config->server_count == CONFIG_MAX_SERVERS ||
+	    turn_uri_parse(value, &config->servers[config->server_count].uri) != OK)
+		return false;
+	config->server_count++;
+	return true;
+}
+
+static bool parse_secret(struct config *config, const struct key *key, const char *value)
+{
+	struct config_server *server = last_server(config);
+	size_t len = strlen(value);
+
+	if (!len)
+		return true;
+	if (!server || len >= key->cap)
+		return false;
+	memcpy((char *)server + key->offset, value, len + 1);
+	return true;
+}
+
 /* The tail of a row. */
 #define TEXT(field)		offsetof(struct config, field), sizeof(((struct config *)NULL)->field), 0, 0
 #define NUMBER(field, min, max) offsetof(struct config, field), 0, min, max
 #define OTHER(field)		offsetof(struct config, field), 0, 0, 0
+#define SERVER(field)                                                                              \
+	offsetof(struct config_server, field), sizeof(((struct config_server *)NULL)->field), 0, 0
 
 /* In the order of packaging/examples/icetund.conf. */
 static const struct key keys[] = {
@@ -151,6 +209,15 @@ static const struct key keys[] = {
 	 parse_stun_servers, OTHER(stun_servers)},
 	{"Ice", "Ta", "10", "a whole number of milliseconds from 5 to 500", parse_u16,
 	 NUMBER(ta_ms, 5, 500)},
+	{"Ice", "Candidates", "all", "one of all, no-host, relay", parse_candidates,
+	 OTHER(candidates)},
+	{"Ice", "CaFile", "", "an absolute path, or empty for the system's certificates",
+	 parse_ca_file, TEXT(ca_file)},
+	{"Server", "Uri", "", "stun:host, turn:host or turns:host, of at most 8 servers", parse_uri,
+	 OTHER(servers)},
+	{"Server", "User", "", "at most 128 characters, after Uri", parse_secret, SERVER(user)},
+	{"Server", "Password", "", "at most 128 characters, after Uri", parse_secret,
+	 SERVER(password)},
 	{"Rendezvous", "Endpoint", "", "tcp://host:port, or empty for the one in the join token",
 	 parse_tcp_endpoint, TEXT(rendezvous_endpoint)},
 };
@@ -227,6 +294,18 @@ static size_t distance(const char *a, const char *b)
 	return row[b_len];
 }
 
+static bool is_server_key(const struct key *key)
+{
+	return strcmp(key->section, "Server") == 0;
+}
+
+/* Each Uri begins a server of its own, whose keys may stand once again. */
+static void begin_server(struct parser *p)
+{
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		p->seen[i] &= !is_server_key(&keys[i]);
+}
+
 /* Says what was wrong with a key that is not in its section. */
 static void fail_unknown(struct parser *p, const char *section, const char *name)
 {
@@ -261,10 +340,13 @@ static int on_pair(void *ctx, const char *section, const char *name, const char 
 
 		if (strcmp(key->section, section) != 0 || strcmp(key->name, name) != 0)
 			continue;
+		if (key->parse == parse_uri)
+			begin_server(p);
 		if (p->seen[i])
 			fail(p, "%s: stands twice", name);
 		else if (!key->parse(&p->config, key, *value ? value : key->preset))
-			fail(p, "%s=%s: must be %s", name, value, key->allowed);
+			fail(p, "%s=%s: must be %s", name,
+			     strcmp(name, "Password") == 0 ? "..." : value, key->allowed);
 		p->seen[i] = true;
 		return p->error_line == 0;
 	}
@@ -314,10 +396,10 @@ enum err config_parse(const char *file, const char *text, size_t len, struct con
 		p.error_line = 0;
 		fail(&p, "this is neither [Section] nor Key=value");
 	}
-	if (p.error_line || bad_line < 0)
-		return ERR_INVALID;
-	*ret = p.config;
-	return OK;
+	if (!p.error_line && bad_line >= 0)
+		*ret = p.config;
+	secret_wipe(&p.config, sizeof(p.config));
+	return p.error_line || bad_line < 0 ? ERR_INVALID : OK;
 }
 
 /* Reads up to @cap bytes. Return: how many, or -1. */
@@ -379,6 +461,7 @@ enum err config_load(const char *file, struct config *ret, char error[static CON
 		e = fail_file(name, ERR_LIMIT, "the file is larger than 64 KiB", error);
 	else
 		e = config_parse(name, text, (size_t)len, ret, error);
+	secret_wipe(text, CONFIG_FILE_MAX_BYTES + 1);
 	free(text);
 	close(fd);
 	return e;

@@ -7,10 +7,18 @@
  *	Port=40000
  *	AllowInterfaces=eth0 wlan0
  *
+ *	[Server]
+ *	Uri=turn:relay.example.org
+ *	User=alice
+ *	Password=...
+ *
  * Every key has a default, so an empty file is a valid one; packaging/examples/icetund.conf shows
  * all of them. Lists are separated by spaces or commas. An empty value brings the default back. A
  * key that is not known, stands in the wrong section, or stands twice is an error that names file,
- * line and key and says what is allowed: a typing error never passes for a default.
+ * line and key and says what is allowed: a typing error never passes for a default. Section [Server] may
+ * stand several times, once for each STUN or TURN server; its key Uri comes first and begins it.
+ *
+ * A configuration may hold passwords: wipe it after use (secret_wipe()); they stand in no message.
  */
 #ifndef ICETUN_CONFIG_CONFIG_H
 #define ICETUN_CONFIG_CONFIG_H
@@ -20,6 +28,7 @@
 
 #include "daemon/core/base/compiler.h"
 #include "daemon/core/base/err.h"
+#include "daemon/core/turn/uri.h"
 #include "daemon/log/log.h"
 
 #define CONFIG_DEFAULT_FILE   "/etc/icetun/icetund.conf"
@@ -32,12 +41,27 @@
 #define CONFIG_ENDPOINT_BYTES  160
 #define CONFIG_MAX_INTERFACES  16
 #define CONFIG_MAX_SERVERS     8
+#define CONFIG_SECRET_BYTES    129 /* user names and passwords of servers */
 #define CONFIG_ERROR_BYTES     512
 #define CONFIG_FILE_MAX_BYTES  65536
 
 struct config_interfaces {
 	char name[CONFIG_MAX_INTERFACES][CONFIG_INTERFACE_BYTES];
 	size_t count;
+};
+
+/* [Server] */
+struct config_server {
+	struct turn_uri uri;
+	char user[CONFIG_SECRET_BYTES]; /* "" for STUN */
+	char password[CONFIG_SECRET_BYTES];
+};
+
+/* Which addresses are offered to peers. */
+enum config_candidates {
+	CONFIG_CANDIDATES_ALL,
+	CONFIG_CANDIDATES_NO_HOST, /* none of a local device: what servers see, and relays */
+	CONFIG_CANDIDATES_RELAY,   /* relays alone: peers learn no address of this host */
 };
 
 struct config {
@@ -60,6 +84,12 @@ struct config {
 	char stun_servers[CONFIG_MAX_SERVERS][CONFIG_ENDPOINT_BYTES]; /* "host:port" */
 	size_t stun_server_count; /* 0 = what the rendezvous server hands out */
 	uint16_t ta_ms;
+	enum config_candidates candidates;
+	char ca_file[CONFIG_PATH_BYTES]; /* of TURN servers over TLS; "" = the system's */
+
+	/* [Server]. Of each kind, STUN and TURN: none = what the rendezvous server hands out. */
+	struct config_server servers[CONFIG_MAX_SERVERS];
+	size_t server_count;
 
 	/* [Rendezvous] */
 	char rendezvous_endpoint[CONFIG_ENDPOINT_BYTES]; /* "tcp://host:port"; "" = the token's */

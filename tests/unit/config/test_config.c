@@ -34,6 +34,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c.port, 0);
 	assert_int_equal(c.allow.count + c.deny.count + c.stun_server_count, 0);
 	assert_int_equal(c.ta_ms, 10);
+	assert_int_equal(c.candidates, CONFIG_CANDIDATES_ALL);
+	assert_string_equal(c.ca_file, "");
+	assert_int_equal(c.server_count, 0);
 	assert_string_equal(c.rendezvous_endpoint, "");
 }
 
@@ -52,7 +55,10 @@ static void test_every_key(void **state)
 		      "\n[Interface]\n  Name=ov.0\n\tMTU=1400\n"
 		      "[Ice]\nPort=40000\nAllowInterfaces=eth0, wlan0\nDenyInterfaces=docker0\n"
 		      "StunServers=stun:a.example b.example:99 [2001:db8::1] stun:[::1]:5\n"
-		      "Ta=50\n"
+		      "Ta=50\nCandidates=no-host\nCaFile=/ca.pem\n"
+		      "[Server]\nUri=turns:Relay.example:443\nUser=u\nPassword=p;=#\n"
+		      "[Server]\nUri=stun:192.0.2.1\n"
+		      "[Server]\nUri=turn:a?transport=tcp\nPassword=q\nUser=v\n"
 		      "[Rendezvous]\nEndpoint=tcp://[2001:db8::2]:7000",
 		      &c, error),
 		OK);
@@ -76,6 +82,18 @@ static void test_every_key(void **state)
 	assert_string_equal(c.stun_servers[2], "[2001:db8::1]:3478");
 	assert_string_equal(c.stun_servers[3], "[::1]:5");
 	assert_int_equal(c.ta_ms, 50);
+	assert_int_equal(c.candidates, CONFIG_CANDIDATES_NO_HOST);
+	assert_string_equal(c.ca_file, "/ca.pem");
+	assert_int_equal(c.server_count, 3);
+	assert_string_equal(c.servers[0].uri.host, "relay.example");
+	assert_int_equal(c.servers[0].uri.transport, TURN_TRANSPORT_TLS);
+	assert_string_equal(c.servers[0].user, "u");
+	assert_string_equal(c.servers[0].password, "p;=#");
+	assert_int_equal(c.servers[1].uri.scheme, TURN_SCHEME_STUN);
+	assert_string_equal(c.servers[1].user, "");
+	assert_int_equal(c.servers[2].uri.transport, TURN_TRANSPORT_TCP);
+	assert_string_equal(c.servers[2].user, "v");
+	assert_string_equal(c.servers[2].password, "q");
 	assert_string_equal(c.rendezvous_endpoint, "tcp://[2001:db8::2]:7000");
 }
 
@@ -121,6 +139,20 @@ static void test_bad_input(void **state)
 		{"[Ice]\nStunServers=::1", NULL},
 		{"[Ice]\nStunServers=1 2 3 4 5 6 7 8 9", NULL},
 		{"[Ice]\nAllowInterfaces=1 2 3 4 5 6 7 8 9 a b c d e f g h", NULL},
+		{"[Ice]\nCandidates=host",
+		 "f:2: Candidates=host: must be one of all, no-host, relay"},
+		{"[Ice]\nCaFile=relative", NULL},
+		{"[Server]\nUri=http://x", "f:2: Uri=http://x: must be stun:host, turn:host or "
+					   "turns:host, of at most 8 servers"},
+		{"[Server]\nUser=u", "f:2: User=u: must be at most 128 characters, after Uri"},
+		{"[Server]\nPassword=secret",
+		 "f:2: Password=...: must be at most 128 characters, after Uri"},
+		{"[Server]\nUri=turn:a\nUser=u\nUser=v", "f:4: User: stands twice"},
+		{"[Server]\nUri=turn:a\nUri=turn:b\nPassword=p\nPassword=p",
+		 "f:5: Password: stands twice"},
+		{"[Server]\nUri=stun:a\nUri=stun:a\nUri=stun:a\nUri=stun:a\nUri=stun:a\n"
+		 "Uri=stun:a\nUri=stun:a\nUri=stun:a\nUri=stun:a\n",
+		 NULL},
 		{"[Rendezvous]\nEndpoint=host:7000", NULL},
 		{"[Rendezvous]\nEndpoint=tcp://host", NULL},
 		{"[Rendezvous]\nEndpoint=udp://host:1", NULL},
