@@ -8,9 +8,12 @@
 
 struct text peers_path(const json_t *path)
 {
+	struct text relay = json_text(path, "relay");
+
 	if (!path)
 		return text_format("-");
-	return text_format("%.32s %.80s", json_text(path, "kind").s, json_text(path, "remote").s);
+	return text_format("%.32s %.80s%s%.120s", json_text(path, "kind").s,
+			   json_text(path, "remote").s, *relay.s ? " over " : "", relay.s);
 }
 
 static enum colour colour_of(const char *state)
@@ -121,7 +124,8 @@ const struct command command_peers = {
 	.help = "STATE       idle, looking_up, exchanging, checking, connected, roaming, lost, "
 		"absent "
 		"or failed\n"
-		"PATH        direct or relayed, and where packets go\n"
+		"PATH        direct or relayed, where packets go, and over which TURN server of "
+		"this host\n"
 		"LAST HEARD  since the last packet that authenticated\n\n"
 		"      --json  everything, as docs/icetun.varlink defines it\n",
 	.run = run,

@@ -36,18 +36,23 @@ static void print_server(const char *label, const json_t *server)
 {
 	struct text endpoint = json_text(server, "endpoint"), reason = json_text(server, "reason");
 	struct text error = json_text(server, "last_error");
+	struct text transport = json_text(server, "transport");
+	uint64_t rtt_us = json_number(server, "rtt_us", 0);
 	uint64_t retry_ms = json_number(server, "retry_ms", UINT64_MAX);
 	uint64_t error_ms = json_number(server, "last_error_ms", UINT64_MAX);
 
 	if (!*endpoint.s)
 		return;
-	printf("%-12s%s %s for %s%s%s", label, endpoint.s, json_text(server, "state").s,
-	       text_duration(json_number(server, "since_ms", 0)).s, *reason.s ? ": " : "",
-	       reason.s);
+	printf("%-12s%s%s%s %s for %s", label, endpoint.s, *transport.s ? " over " : "",
+	       transport.s, json_text(server, "state").s,
+	       text_duration(json_number(server, "since_ms", 0)).s);
+	if (rtt_us)
+		printf(", %s", text_milliseconds(rtt_us).s);
+	printf("%s%s", *reason.s ? ": " : "", reason.s);
 	if (retry_ms != UINT64_MAX)
 		printf("; next attempt in %s", text_duration(retry_ms).s);
 	putchar('\n');
-	if (*error.s && error_ms != UINT64_MAX)
+	if (*error.s && error_ms != UINT64_MAX && strcmp(error.s, reason.s) != 0)
 		line("", text_format("last error: %.160s (%s ago)", error.s,
 				     text_duration(error_ms).s));
 }
@@ -108,9 +113,14 @@ static void print_helper(const json_t *status)
 				 json_text(helper, "state").s, restarts, restarts == 1 ? "" : "s"));
 }
 
+static void print_servers(const char *label, const json_t *servers)
+{
+	for (size_t i = 0; i < json_array_size(servers); i++)
+		print_server(i ? "" : label, json_array_get(servers, i));
+}
+
 static bool print_status(const json_t *status)
 {
-	const json_t *stun = json_object_get(status, "stun");
 	const json_t *peers = json_object_get(status, "peers");
 
 	line("Network", json_text(status, "network"));
@@ -120,8 +130,8 @@ static bool print_status(const json_t *status)
 	print_interface(status);
 	print_membership(status);
 	print_server("Rendezvous", json_object_get(status, "rendezvous"));
-	for (size_t i = 0; i < json_array_size(stun); i++)
-		print_server(i ? "" : "STUN", json_array_get(stun, i));
+	print_servers("STUN", json_object_get(status, "stun"));
+	print_servers("TURN", json_object_get(status, "turn"));
 	print_candidates(status);
 	print_helper(status);
 	print_drops(status);

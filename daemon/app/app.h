@@ -6,7 +6,9 @@
  *	join.c       one attempt to become a member
  *	run.c        what exists while the overlay is up, and how bytes and events flow through it
  *	sockets.c    the local addresses and their UDP sockets
- *	resolve.c    names of STUN servers
+ *	servers.c    the STUN and TURN servers
+ *	resolve.c    their names
+ *	streams.c    TCP and TLS to TURN servers
  *	status.c     the snapshot that ictl shows
  *	ping.c       pings inside the tunnel
  *	privilege.c  what the process may do after its start

@@ -17,14 +17,20 @@
 #define APP_MAX_PEERS	  1024
 #define APP_QUEUE_PACKETS 1024
 #define APP_MAX_PINGS	  32
-#define APP_DETAIL_BYTES  512
+#define APP_MAX_SERVERS	  16
+#define APP_MAX_STREAMS	  32
+/* Each may have a TCP target as well. */
+#define APP_MAX_SERVER_ADDRS (OVERLAY_MAX_RELAY_TARGETS / 2)
+#define APP_DETAIL_BYTES     512
 /* Where packets come in that came through a relay; not DATA_NO_SOCKET, since that is a path. */
 #define APP_RELAY_SOCKET (DATA_NO_SOCKET - 1)
 /* A reply that takes longer is lost. */
 #define APP_PING_TIMEOUT_US (5 * US_PER_S)
 
+struct app_stream;
 struct join;
 struct lookup;
+struct net_tls;
 struct run;
 
 struct app {
@@ -67,6 +73,25 @@ struct app_ping {
 	uint64_t give_up_us; /* connecting has taken too long */
 };
 
+/* A STUN or TURN server. */
+struct app_server {
+	bool in_use, is_listed;
+	uint32_t id;
+	size_t order; /* in the list, best first */
+	struct turn_uri uri;
+	char text[TURN_URI_TEXT_BYTES]; /* the same */
+	char username[CONFIG_SECRET_BYTES], password[CONFIG_SECRET_BYTES];
+	uint64_t expires_us;
+	struct netaddr addrs[APP_MAX_SERVER_ADDRS]; /* of its name */
+	size_t addr_count;
+	struct lookup *lookup;
+	uint64_t lookup_us, lookup_delay_us; /* the next one */
+	bool is_name_error;		     /* no name, no address */
+	char error[CONTROL_TEXT_BYTES];	     /* a sentence: of its name, of a stream to it */
+	uint64_t error_us;
+	uint64_t since_us;
+};
+
 /* What exists while the overlay is up. */
 struct run {
 	struct app *app;
@@ -85,11 +110,11 @@ struct run {
 	uv_poll_t data_poll;
 	unsigned int open_handles;
 	bool stopping;
-	struct netaddr stun[CONTROL_MAX_SERVERS]; /* resolved */
-	size_t stun_count;
-	struct lookup *lookups[CONTROL_MAX_SERVERS];
-	size_t resolving; /* look-ups under way */
-	char stun_error[CONTROL_TEXT_BYTES];
+	struct app_server *servers; /* APP_MAX_SERVERS, secret memory */
+	size_t server_count;
+	uint32_t next_server;
+	struct app_stream *streams[APP_MAX_STREAMS];
+	struct net_tls *tls; /* NULL until it is needed */
 	enum signal_link_state link;
 	enum signal_link_reason link_reason;
 	char link_detail[SIGNAL_DETAIL_BYTES];
@@ -129,14 +154,37 @@ void sockets_close(struct run *r);
 void sockets_open_spare(struct run *r, uint16_t number);
 void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf);
 
-/* resolve.c */
-/* Looks up the STUN servers of the configuration, or of the last registration. */
-void resolve_servers(struct run *r);
-/* Forgets look-ups under way. */
-void resolve_cancel(struct run *r);
-
 /* servers.c */
+MUST_USE enum err servers_create(struct run *r);
+void servers_destroy(struct run *r);
+/* Takes the list of the configuration and of the last registration. */
+void servers_update(struct run *r);
+/* Hands to the overlay what is known of them. */
+void servers_apply(struct run *r);
+/* Once a second. */
+void servers_on_tick(struct run *r);
+/* The host's addresses have changed. */
+void servers_on_network(struct run *r);
 void servers_on_event(struct run *r, const struct overlay_event *e);
+/* Something went wrong outside of the protocol. */
+void servers_fail(struct app_server *s, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Return: NULL when there is none. */
+struct app_server *servers_find(struct run *r, uint32_t id);
+/* Server @i, below server_count. */
+struct app_server *servers_at(const struct run *r, size_t i);
+
+/* resolve.c */
+/* Looks @s up, if that is not under way; servers_apply() follows. */
+void resolve_begin(struct run *r, struct app_server *s);
+/* Forgets a look-up under way. */
+void resolve_cancel(struct app_server *s);
+
+/* streams.c */
+void streams_open(struct run *r, const struct overlay_event *e);
+void streams_close(struct run *r, uint32_t stream);
+/* Writes what waits, as far as there is room. */
+void streams_flush(struct run *r);
+void streams_destroy(struct run *r);
 
 /* join.c */
 void join_begin(struct app *a, struct control_call *call, const char *token, const char *name);
@@ -146,7 +194,7 @@ bool join_is_for(const struct join *j, const struct control_call *call);
 /* status.c */
 void status_fill(void *ctx, struct control_status *ret);
 bool status_peer(void *ctx, size_t index, struct control_peer *ret);
-void status_path(const struct ice_path *path, struct control_path *ret);
+void status_path(struct run *r, const struct ice_path *path, struct control_path *ret);
 enum problem problem_of_link(enum signal_link_reason reason);
 enum problem problem_of_signal(enum signal_error error);
 

@@ -61,7 +61,7 @@ static void reply(struct app_ping *p, bool lost, uint64_t now_us)
 			pong.address = info.cert->addresses[0];
 		pong.has_path = info.has_path;
 		if (info.has_path)
-			status_path(&info.path, &pong.path);
+			status_path(p->run, &info.path, &pong.path);
 	}
 	p->waiting = false;
 	p->next_us = p->sent_us + p->interval_ms * US_PER_MS;

@@ -1,3 +1,4 @@
+/* The addresses of one server's name. */
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,29 +7,43 @@
 #include "daemon/app/internal.h"
 #include "daemon/net/sockaddr.h"
 
-#define STUN_PORT   "3478"
-#define STUN_SCHEME "stun:"
+#define RETRY_MIN_US (5 * US_PER_S)
+#define RETRY_MAX_US (300 * US_PER_S)
+/* Names move; what has an address is looked up again after this time. */
+#define RENEW_US (1800 * US_PER_S)
 
-/* One look-up; it outlives the run that asked when that is stopped meanwhile. */
+/* It outlives the server and the run that asked when they go meanwhile. */
 struct lookup {
 	uv_getaddrinfo_t request;
 	struct run *run; /* NULL: nobody waits any more */
-	size_t slot;
-	char host[CONFIG_ENDPOINT_BYTES];
+	uint32_t server;
 };
 
-static void add_server(struct run *r, const struct netaddr *a)
+/* A server inside the overlay could only be reached through itself. */
+static bool is_usable(const struct run *r, const struct netaddr *a)
 {
-	for (size_t i = 0; i < r->stun_count; i++) {
-		if (netaddr_equal(&r->stun[i], a))
-			return;
+	const struct cert *own = overlay_own_cert(r->overlay);
+
+	for (size_t i = 0; i < own->network_count; i++) {
+		if (netprefix_contains(&own->networks[i], a))
+			return false;
 	}
-	if (r->stun_count < ARRAY_SIZE(r->stun))
-		r->stun[r->stun_count++] = *a;
+	return true;
 }
 
-static void add_all(struct run *r, const struct addrinfo *list)
+static void add(const struct run *r, struct app_server *s, const struct netaddr *a)
 {
+	for (size_t i = 0; i < s->addr_count; i++) {
+		if (netaddr_equal(&s->addrs[i], a))
+			return;
+	}
+	if (s->addr_count < ARRAY_SIZE(s->addrs) && is_usable(r, a))
+		s->addrs[s->addr_count++] = *a;
+}
+
+static void take(const struct run *r, struct app_server *s, const struct addrinfo *list)
+{
+	s->addr_count = 0;
 	for (const struct addrinfo *i = list; i; i = i->ai_next) {
 		union net_sockaddr sa = {0};
 		struct netaddr a;
@@ -36,99 +51,83 @@ static void add_all(struct run *r, const struct addrinfo *list)
 		if (i->ai_addrlen > sizeof(sa))
 			continue;
 		memcpy(&sa, i->ai_addr, i->ai_addrlen);
-		if (net_sockaddr_to(&sa, i->ai_addrlen, &a))
-			add_server(r, &a);
+		if (net_sockaddr_to(&sa, i->ai_addrlen, &a)) {
+			a.port = s->uri.port;
+			add(r, s, &a);
+		}
 	}
+}
+
+static void later(struct app_server *s)
+{
+	s->lookup_delay_us = s->lookup_delay_us ? 2 * s->lookup_delay_us : RETRY_MIN_US;
+	if (s->lookup_delay_us > RETRY_MAX_US)
+		s->lookup_delay_us = RETRY_MAX_US;
+	s->lookup_us = app_now_us() + s->lookup_delay_us;
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
 	struct lookup *l = request->data;
 	struct run *r = l->run;
+	struct app_server *s = r ? servers_find(r, l->server) : NULL;
 
-	if (r && status == 0) {
-		add_all(r, list);
-	} else if (r) {
-		snprintf(r->stun_error, sizeof(r->stun_error), "%.120s: %s", l->host,
-			 uv_strerror(status));
-		log_warning("stun.resolve", "host=%s error=%s", log_quote(l->host).text,
-			    log_quote(uv_strerror(status)).text);
-	}
-	uv_freeaddrinfo(list);
-	if (r) {
-		r->lookups[l->slot] = NULL;
-		if (--r->resolving == 0 && overlay_set_stun_servers(r->overlay, app_now_us(),
-								    r->stun, r->stun_count) != OK)
-			log_error("stun.servers", "count=%zu result=failed", r->stun_count);
+	if (s) {
+		s->lookup = NULL;
+		if (status == 0) {
+			take(r, s, list);
+			s->lookup_delay_us = 0;
+			s->lookup_us = app_now_us() + RENEW_US;
+			s->is_name_error = false;
+		} else {
+			/* What is known goes on being used. */
+			later(s);
+			servers_fail(s, "the name %.120s does not resolve: %.60s", s->uri.host,
+				     uv_strerror(status));
+			s->is_name_error = true;
+			log_warning("server.resolve", "server=%s error=%s", log_quote(s->text).text,
+				    log_quote(uv_strerror(status)).text);
+		}
+		servers_apply(r);
 		run_pump(r);
 	}
+	uv_freeaddrinfo(list);
 	free(l);
 }
 
-/* @server: "host", "host:port" or "[address]:port". */
-static void look_up(struct run *r, const char *server)
+void resolve_begin(struct run *r, struct app_server *s)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
-	struct lookup *l = calloc(1, sizeof(*l));
-	const char *port = STUN_PORT;
-	char *host, *colon;
+	struct lookup *l;
 
-	if (!l)
+	if (s->lookup)
 		return;
-	snprintf(l->host, sizeof(l->host), "%s", server);
-	host = l->host;
-	colon = strrchr(host, ':');
-	if (host[0] == '[' && strchr(host, ']')) {
-		if (colon && colon[-1] == ']')
-			port = colon + 1;
-		*strchr(host, ']') = '\0';
-		host++;
-	} else if (colon && strchr(host, ':') == colon) {
-		*colon = '\0';
-		port = colon + 1;
+	if (s->uri.address.family != NETADDR_NONE) {
+		s->addr_count = 0;
+		add(r, s, &s->uri.address);
+		s->lookup_us = DEADLINE_NONE;
+		return;
 	}
-	l->request.data = l;
-	l->run = r;
-	while (l->slot < ARRAY_SIZE(r->lookups) && r->lookups[l->slot])
-		l->slot++;
-	if (l->slot == ARRAY_SIZE(r->lookups) ||
-	    uv_getaddrinfo(r->app->loop, &l->request, on_resolved, host, port, &hints) != 0) {
+	l = calloc(1, sizeof(*l));
+	if (l) {
+		l->request.data = l;
+		l->run = r;
+		l->server = s->id;
+	}
+	if (!l || uv_getaddrinfo(r->app->loop, &l->request, on_resolved, s->uri.host, NULL,
+				 &hints) != 0) {
 		free(l);
+		later(s);
 		return;
 	}
-	r->lookups[l->slot] = l;
-	r->resolving++;
+	s->lookup = l;
 }
 
-void resolve_servers(struct run *r)
+void resolve_cancel(struct app_server *s)
 {
-	const struct config *c = r->app->config;
-	const struct signal_server *servers;
-	size_t count;
-
-	if (r->resolving)
+	if (!s->lookup)
 		return;
-	r->stun_count = 0;
-	r->stun_error[0] = '\0';
-	for (size_t i = 0; i < c->stun_server_count; i++)
-		look_up(r, c->stun_servers[i]);
-	if (c->stun_server_count > 0)
-		return;
-	servers = overlay_servers(r->overlay, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (strncmp(servers[i].uri, STUN_SCHEME, strlen(STUN_SCHEME)) == 0)
-			look_up(r, servers[i].uri + strlen(STUN_SCHEME));
-	}
-}
-
-void resolve_cancel(struct run *r)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(r->lookups); i++) {
-		if (!r->lookups[i])
-			continue;
-		r->lookups[i]->run = NULL;
-		(void)uv_cancel((uv_req_t *)&r->lookups[i]->request);
-		r->lookups[i] = NULL;
-	}
-	r->resolving = 0;
+	s->lookup->run = NULL;
+	(void)uv_cancel((uv_req_t *)&s->lookup->request);
+	s->lookup = NULL;
 }

@@ -86,7 +86,7 @@ static void on_registered(struct run *r)
 			 (unsigned long long)((app_now_us() - r->started_us) / US_PER_MS));
 	r->was_registered = true;
 	r->refused = 0;
-	resolve_servers(r);
+	servers_update(r);
 	app_up_progress(r->app, CONTROL_STATE_UP, "Registered; the overlay is up.", true);
 }
 
@@ -215,6 +215,7 @@ void run_pump(struct run *r)
 	do {
 		while (overlay_pop_transmit(r->overlay, &t, r->buf, sizeof(r->buf)))
 			sockets_send(r, &t, r->buf);
+		streams_flush(r);
 		while (overlay_pop_signal(r->overlay, r->buf, sizeof(r->buf), &len)) {
 			if (signal_client_send(r->signal, r->buf, len) != OK)
 				log_debug("rendezvous.send", "result=dropped bytes=%zu", len);
@@ -276,6 +277,7 @@ static void on_tick(uv_timer_t *t)
 					 stats.tx_packets);
 	}
 	overlay_set_wall_clock(r->overlay, app_now_us(), app_unix_us());
+	servers_on_tick(r);
 	save_stamps(r);
 	run_pump(r);
 }
@@ -360,8 +362,10 @@ static void on_addresses(void *ctx)
 	if (r->stopping)
 		return;
 	/* Most changes are none of ours: lifetimes, foreign interfaces and routes, our own device. */
-	if (sockets_update(r))
+	if (sockets_update(r)) {
 		signal_client_reconnect(r->signal);
+		servers_on_network(r);
+	}
 	run_pump(r);
 }
 
@@ -386,6 +390,19 @@ static struct tun_prefix network_of(const struct netprefix *n)
 	return prefix_of(&a, n->length_bits);
 }
 
+static enum ice_policy policy_of(enum config_candidates c)
+{
+	switch (c) {
+	case CONFIG_CANDIDATES_ALL:
+		break;
+	case CONFIG_CANDIDATES_NO_HOST:
+		return ICE_POLICY_NO_HOST;
+	case CONFIG_CANDIDATES_RELAY:
+		return ICE_POLICY_RELAY;
+	}
+	return ICE_POLICY_ALL;
+}
+
 static enum problem start_overlay(struct run *r, char *detail)
 {
 	struct state *s = r->app->state;
@@ -396,6 +413,7 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.queue_packets = APP_QUEUE_PACKETS,
 		.mtu = r->app->config->mtu_bytes,
 		.ta_ms = r->app->config->ta_ms,
+		.policy = policy_of(r->app->config->candidates),
 		.lanes = 1 + DATA_MAX_WORKERS,
 		.max_sockets = APP_MAX_SOCKETS,
 		.noise = &s->noise,
@@ -559,6 +577,8 @@ static void start_handles(struct run *r)
 /* Frees what has no open handle. */
 static void free_parts(struct run *r)
 {
+	streams_destroy(r);
+	servers_destroy(r);
 	sockets_close(r);
 	data_plane_destroy(r->data);
 	tun_device_close(r->tun);
@@ -592,6 +612,8 @@ enum problem run_start(struct app *a, char *detail)
 		p = configure_tun(r, detail);
 	if (p == PROBLEM_NONE)
 		p = start_data(r, detail);
+	if (p == PROBLEM_NONE && servers_create(r) != OK)
+		p = PROBLEM_INTERNAL;
 	if (p == PROBLEM_NONE)
 		p = start_signal(r, detail);
 	if (p != PROBLEM_NONE) {
@@ -605,7 +627,7 @@ enum problem run_start(struct app *a, char *detail)
 	if (net_watcher_create(&r->watcher, &watch) != OK)
 		log_warning("net.watch", "result=off");
 	(void)sockets_update(r);
-	resolve_servers(r);
+	servers_update(r);
 	log_info("up", "device=%s name=%s", tun_device_name(r->tun),
 		 log_quote(overlay_own_cert(r->overlay)->name).text);
 	run_pump(r);
@@ -632,7 +654,6 @@ void run_stop(struct run *r)
 	r->stopping = true;
 	net_watcher_destroy(r->watcher);
 	signal_client_destroy(r->signal);
-	resolve_cancel(r);
 	uv_poll_stop(&r->data_poll);
 	free_parts(r);
 	uv_close((uv_handle_t *)&r->timer, on_closed);

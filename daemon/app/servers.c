@@ -1,13 +1,281 @@
+/*
+ * The STUN and TURN servers: those of the configuration, or those that the rendezvous server has named.
+ * A server is known by its URI; what has been learned of it stays when new credentials come.
+ */
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/core/crypto/secret.h"
+
+enum err servers_create(struct run *r)
+{
+	r->servers = secret_alloc(APP_MAX_SERVERS * sizeof(*r->servers));
+	return r->servers ? OK : ERR_NO_MEMORY;
+}
+
+static void forget(struct app_server *s)
+{
+	resolve_cancel(s);
+	secret_wipe(s, sizeof(*s));
+}
+
+void servers_destroy(struct run *r)
+{
+	for (size_t i = 0; r->servers && i < APP_MAX_SERVERS; i++)
+		forget(&r->servers[i]);
+	secret_free(r->servers);
+	r->servers = NULL;
+}
+
+void servers_fail(struct app_server *s, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(s->error, sizeof(s->error), format, args);
+	va_end(args);
+	s->error_us = app_now_us();
+}
+
+struct app_server *servers_at(const struct run *r, size_t i)
+{
+	struct app_server *s = r->servers;
+
+	while (!s->in_use || s->order != i)
+		s++;
+	return s;
+}
+
+static bool is_turn(const struct app_server *s)
+{
+	return s->uri.scheme == TURN_SCHEME_TURN || s->uri.scheme == TURN_SCHEME_TURNS;
+}
+
+/* --- to the overlay --- */
+
+/* Without a transport in the URI: UDP, then TCP (RFC 5928 s. 4). */
+static size_t list_targets(const struct app_server *s, struct overlay_relay_target *ret)
+{
+	static const enum turn_transport both[] = {TURN_TRANSPORT_UDP, TURN_TRANSPORT_TCP};
+	bool one = s->uri.has_transport || s->uri.scheme == TURN_SCHEME_TURNS;
+	size_t count = 0;
+
+	for (size_t t = 0; t < (one ? 1 : ARRAY_SIZE(both)); t++) {
+		for (size_t i = 0; i < s->addr_count && count < OVERLAY_MAX_RELAY_TARGETS; i++)
+			ret[count++] = (struct overlay_relay_target){
+				.transport = one ? s->uri.transport : both[t],
+				.address = s->addrs[i],
+			};
+	}
+	return count;
+}
+
+static void apply_turn(struct run *r)
+{
+	struct overlay_relay_server list[OVERLAY_MAX_RELAY_SERVERS] = {0};
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->server_count && count < ARRAY_SIZE(list); i++) {
+		const struct app_server *s = servers_at(r, i);
+
+		if (!is_turn(s) || s->uri.transport == TURN_TRANSPORT_DTLS)
+			continue;
+		list[count] = (struct overlay_relay_server){
+			.id = s->id,
+			.username = s->username,
+			.password = s->password,
+			.expires_us = s->expires_us,
+		};
+		memcpy(list[count].name, s->uri.host, sizeof(list[count].name));
+		list[count].target_count = list_targets(s, list[count].targets);
+		count++;
+	}
+	if (overlay_set_relay_servers(r->overlay, app_now_us(), list, count) != OK)
+		log_error("turn.servers", "count=%zu result=failed", count);
+}
+
+static void apply_stun(struct run *r)
+{
+	struct netaddr list[ICE_MAX_STUN_SERVERS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->server_count; i++) {
+		const struct app_server *s = servers_at(r, i);
+
+		if (s->uri.scheme != TURN_SCHEME_STUN)
+			continue;
+		for (size_t k = 0; k < s->addr_count && count < ARRAY_SIZE(list); k++)
+			list[count++] = s->addrs[k];
+	}
+	if (overlay_set_stun_servers(r->overlay, app_now_us(), list, count) != OK)
+		log_error("stun.servers", "count=%zu result=failed", count);
+}
+
+void servers_apply(struct run *r)
+{
+	apply_stun(r);
+	apply_turn(r);
+}
+
+/* --- the list --- */
+
+struct entry {
+	struct turn_uri uri;
+	const char *username, *password;
+	uint64_t expires_us;
+};
+
+/* The server that @e was before, or a free one. Several may have one URI, for different users. */
+static struct app_server *place(struct run *r, const struct entry *e, const char *text)
+{
+	struct app_server *free_place = NULL;
+
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		struct app_server *s = &r->servers[i];
+
+		if (s->in_use && !s->is_listed && strcmp(s->text, text) == 0)
+			return s;
+		if (!s->in_use && !free_place)
+			free_place = s;
+	}
+	if (!free_place)
+		return NULL;
+	*free_place = (struct app_server){
+		.in_use = true,
+		.id = ++r->next_server,
+		.uri = e->uri,
+		.since_us = app_now_us(),
+	};
+	snprintf(free_place->text, sizeof(free_place->text), "%s", text);
+	return free_place;
+}
+
+static void list_server(struct run *r, const struct entry *e)
+{
+	char text[TURN_URI_TEXT_BYTES];
+	struct app_server *s = place(r, e, turn_uri_format(&e->uri, text));
+
+	if (!s) {
+		log_warning("server.limit", "server=%s", log_quote(text).text);
+		return;
+	}
+	s->is_listed = true;
+	s->order = r->server_count++;
+	snprintf(s->username, sizeof(s->username), "%s", e->username);
+	snprintf(s->password, sizeof(s->password), "%s", e->password);
+	s->expires_us = e->expires_us;
+}
+
+static void list_configured(struct run *r, bool turn)
+{
+	const struct config *c = r->app->config;
+	char text[TURN_URI_TEXT_BYTES];
+	struct entry e;
+
+	for (size_t i = 0; !turn && i < c->stun_server_count; i++) {
+		snprintf(text, sizeof(text), "stun:%s", c->stun_servers[i]);
+		e = (struct entry){.username = "", .password = "", .expires_us = DEADLINE_NONE};
+		if (turn_uri_parse(text, &e.uri) == OK)
+			list_server(r, &e);
+	}
+	for (size_t i = 0; i < c->server_count; i++) {
+		const struct config_server *s = &c->servers[i];
+		bool is = s->uri.scheme == TURN_SCHEME_TURN || s->uri.scheme == TURN_SCHEME_TURNS;
+
+		e = (struct entry){.uri = s->uri,
+				   .username = s->user,
+				   .password = s->password,
+				   .expires_us = DEADLINE_NONE};
+		if (is == turn)
+			list_server(r, &e);
+	}
+}
+
+static void list_registered(struct run *r, bool turn)
+{
+	const struct signal_server *list;
+	size_t count;
+
+	list = overlay_servers(r->overlay, &count);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t life_us = list[i].lifetime_s * US_PER_S;
+		struct entry e = {
+			.username = list[i].username,
+			.password = list[i].credential,
+			.expires_us = life_us ? app_now_us() + life_us : DEADLINE_NONE,
+		};
+
+		if (turn_uri_parse(list[i].uri, &e.uri) != OK)
+			log_warning("server.uri", "server=%s", log_quote(list[i].uri).text);
+		else if ((e.uri.scheme == TURN_SCHEME_TURN || e.uri.scheme == TURN_SCHEME_TURNS) ==
+			 turn)
+			list_server(r, &e);
+	}
+}
+
+void servers_update(struct run *r)
+{
+	r->server_count = 0;
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++)
+		r->servers[i].is_listed = false;
+	for (int turn = 0; turn < 2; turn++) {
+		size_t before = r->server_count;
+
+		list_configured(r, turn);
+		if (r->server_count == before)
+			list_registered(r, turn);
+	}
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		if (r->servers[i].in_use && !r->servers[i].is_listed)
+			forget(&r->servers[i]);
+	}
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		if (r->servers[i].in_use && r->servers[i].lookup_us == 0)
+			resolve_begin(r, &r->servers[i]);
+	}
+	servers_apply(r);
+}
+
+void servers_on_tick(struct run *r)
+{
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		struct app_server *s = &r->servers[i];
+
+		if (s->in_use && app_now_us() >= s->lookup_us)
+			resolve_begin(r, s);
+	}
+}
+
+void servers_on_network(struct run *r)
+{
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		struct app_server *s = &r->servers[i];
+
+		if (s->in_use && s->is_name_error)
+			s->lookup_us = 0;
+	}
+	servers_on_tick(r);
+}
+
+struct app_server *servers_find(struct run *r, uint32_t id)
+{
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		if (r->servers[i].in_use && r->servers[i].id == id)
+			return &r->servers[i];
+	}
+	return NULL;
+}
+
+/* --- events --- */
 
 void servers_on_event(struct run *r, const struct overlay_event *e)
 {
 	switch (e->type) {
 	case OVERLAY_EVENT_RELAY_SERVER_ADD:
 		if (data_plane_add_server(r->data, e->socket, &e->server) != OK)
-			log_warning("relay.server", "result=failed");
+			log_warning("turn.server", "result=failed");
 		break;
 	case OVERLAY_EVENT_RELAY_SERVER_REMOVE:
 		data_plane_remove_server(r->data, e->socket, &e->server);
@@ -16,9 +284,11 @@ void servers_on_event(struct run *r, const struct overlay_event *e)
 		sockets_open_spare(r, e->socket);
 		break;
 	case OVERLAY_EVENT_STREAM_OPEN:
-		overlay_on_stream_closed(r->overlay, app_now_us(), e->stream);
+		streams_open(r, e);
 		break;
 	case OVERLAY_EVENT_STREAM_CLOSE:
+		streams_close(r, e->stream);
+		break;
 	case OVERLAY_EVENT_PEER_STATE:
 	case OVERLAY_EVENT_SESSION_ADD:
 	case OVERLAY_EVENT_SESSION_REMOVE:

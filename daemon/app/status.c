@@ -10,6 +10,15 @@ static uint64_t age_ms(uint64_t then_us)
 	return then_us == 0 ? CONTROL_NEVER : then_us >= now ? 0 : (now - then_us) / US_PER_MS;
 }
 
+static uint64_t until_ms(uint64_t then_us)
+{
+	uint64_t now = app_now_us();
+
+	return then_us == DEADLINE_NONE ? CONTROL_NEVER
+	       : then_us <= now		? 0
+					: (then_us - now) / US_PER_MS;
+}
+
 enum problem problem_of_link(enum signal_link_reason reason)
 {
 	switch (reason) {
@@ -94,32 +103,186 @@ static void fill_rendezvous(const struct run *r, struct control_server_status *r
 	}
 }
 
-static void fill_stun(const struct run *r, struct control_status *ret)
+static void fill_candidates(const struct run *r, struct control_status *ret)
 {
 	const struct ice_candidate *c;
-	char text[NETADDR_TEXT_BYTES];
-	bool answered = false;
 	size_t count;
 
 	c = overlay_local_candidates(r->overlay, &count);
-	for (size_t i = 0; i < count; i++) {
-		answered |= c[i].type == ICE_CANDIDATE_SRFLX;
-		if (ret->candidate_count == CONTROL_MAX_CANDIDATES)
-			continue;
+	for (size_t i = 0; i < count && ret->candidate_count < CONTROL_MAX_CANDIDATES; i++) {
 		ret->candidates[ret->candidate_count++] = (struct control_candidate){
 			.type = (enum control_candidate_type)c[i].type,
 			.addr = c[i].addr,
 		};
 	}
-	for (size_t i = 0; i < r->stun_count; i++) {
-		struct control_server_status *s = &ret->stun[ret->stun_count++];
+}
 
-		snprintf(s->endpoint, sizeof(s->endpoint), "stun:%s",
-			 netaddr_format(&r->stun[i], text));
-		s->state = answered ? CONTROL_SERVER_READY : CONTROL_SERVER_CONNECTING;
-		s->since_ms = age_ms(r->started_us);
-		s->last_error_ms = CONTROL_NEVER;
-		s->retry_ms = CONTROL_NEVER;
+static void say(char text[static CONTROL_TEXT_BYTES], const char *what)
+{
+	snprintf(text, CONTROL_TEXT_BYTES, "%s", what);
+}
+
+/* What is wrong outside of the protocol. Return: whether there is something. */
+static bool fill_name(const struct app_server *s, struct control_server_status *ret)
+{
+	if (s->error_us) {
+		say(ret->last_error, s->error);
+		ret->last_error_ms = age_ms(s->error_us);
+	}
+	if (!s->is_name_error || s->addr_count > 0)
+		return false;
+	ret->state = CONTROL_SERVER_WAITING;
+	ret->since_ms = age_ms(s->error_us);
+	ret->retry_ms = s->lookup ? 0 : until_ms(s->lookup_us);
+	say(ret->reason, s->error);
+	return true;
+}
+
+static void fill_stun_state(const struct ice_stun_server_info *info,
+			    struct control_server_status *ret)
+{
+	ret->since_ms = age_ms(info->since_us);
+	ret->rtt_us = info->rtt_us;
+	switch (info->state) {
+	case ICE_STUN_SERVER_UNUSED:
+		ret->state = CONTROL_SERVER_OFF;
+		say(ret->reason, "this host has no address of the server's family");
+		break;
+	case ICE_STUN_SERVER_ASKING:
+		ret->state = CONTROL_SERVER_CONNECTING;
+		break;
+	case ICE_STUN_SERVER_ANSWERED:
+		ret->state = CONTROL_SERVER_READY;
+		break;
+	case ICE_STUN_SERVER_REFUSED:
+		ret->state = CONTROL_SERVER_REFUSED;
+		snprintf(ret->reason, sizeof(ret->reason),
+			 info->error ? "the STUN server refuses (error %u)"
+				     : "the STUN server answers with an address of no use",
+			 (unsigned int)info->error);
+		break;
+	case ICE_STUN_SERVER_SILENT:
+		ret->state = CONTROL_SERVER_WAITING;
+		say(ret->reason, "the STUN server does not answer");
+		break;
+	}
+}
+
+/* A name may have several addresses: the best of them is what the server is. */
+static void fill_stun(const struct run *r, const struct app_server *s,
+		      struct control_server_status *ret)
+{
+	static const uint8_t rank[] = {
+		[ICE_STUN_SERVER_ANSWERED] = 4, [ICE_STUN_SERVER_ASKING] = 3,
+		[ICE_STUN_SERVER_REFUSED] = 2,	[ICE_STUN_SERVER_SILENT] = 1,
+		[ICE_STUN_SERVER_UNUSED] = 0,
+	};
+	struct ice_stun_server_info info, best = {.since_us = s->since_us};
+
+	if (s->uri.scheme == TURN_SCHEME_STUNS) {
+		ret->state = CONTROL_SERVER_OFF;
+		ret->since_ms = age_ms(s->since_us);
+		say(ret->reason, "icetun does not use STUN over TLS");
+		return;
+	}
+	if (fill_name(s, ret))
+		return;
+	ret->state = CONTROL_SERVER_CONNECTING;
+	ret->since_ms = age_ms(s->since_us);
+	for (size_t i = 0; overlay_stun_server_info(r->overlay, i, &info); i++) {
+		bool ours = false;
+
+		for (size_t k = 0; k < s->addr_count; k++)
+			ours |= netaddr_equal(&s->addrs[k], &info.addr);
+		if (ours &&
+		    (best.addr.family == NETADDR_NONE || rank[info.state] > rank[best.state]))
+			best = info;
+	}
+	if (best.addr.family != NETADDR_NONE)
+		fill_stun_state(&best, ret);
+}
+
+static void turn_problem(const struct app_server *s, const struct overlay_relay_info *info,
+			 char text[static CONTROL_TEXT_BYTES])
+{
+	if (info->is_stream_problem)
+		say(text, s->error_us ? s->error : "the connection to the TURN server was closed");
+	else if (info->code)
+		snprintf(text, CONTROL_TEXT_BYTES, "%s (error %u)",
+			 turn_problem_text(info->problem), (unsigned int)info->code);
+	else
+		say(text, turn_problem_text(info->problem));
+}
+
+static void fill_turn_state(const struct app_server *s, const struct overlay_relay_info *info,
+			    struct control_server_status *ret)
+{
+	ret->since_ms = age_ms(info->since_us);
+	ret->rtt_us = info->rtt_us;
+	if (info->target.address.family != NETADDR_NONE)
+		snprintf(ret->transport, sizeof(ret->transport), "%s",
+			 turn_transport_name(info->target.transport));
+	if (info->problem_us) {
+		turn_problem(s, info, ret->last_error);
+		ret->last_error_ms = age_ms(info->problem_us);
+	}
+	switch (info->state) {
+	case OVERLAY_RELAY_UNUSED:
+		ret->state = CONTROL_SERVER_OFF;
+		if (s->addr_count > 0)
+			say(ret->reason, "this host has no address of the server's family");
+		break;
+	case OVERLAY_RELAY_TRYING:
+		ret->state = CONTROL_SERVER_CONNECTING;
+		break;
+	case OVERLAY_RELAY_READY:
+		ret->state = CONTROL_SERVER_READY;
+		break;
+	case OVERLAY_RELAY_STANDBY:
+		ret->state = CONTROL_SERVER_STANDBY;
+		break;
+	case OVERLAY_RELAY_WAITING:
+		ret->state = CONTROL_SERVER_WAITING;
+		ret->retry_ms = until_ms(info->retry_us);
+		say(ret->reason, ret->last_error);
+		break;
+	}
+}
+
+static void fill_turn(const struct run *r, const struct app_server *s,
+		      struct control_server_status *ret)
+{
+	struct overlay_relay_info info;
+
+	ret->since_ms = age_ms(s->since_us);
+	if (s->uri.transport == TURN_TRANSPORT_DTLS) {
+		say(ret->reason, "icetun does not use TURN over DTLS");
+		return;
+	}
+	if (fill_name(s, ret))
+		return;
+	ret->state = CONTROL_SERVER_CONNECTING;
+	for (size_t i = 0; overlay_relay_info(r->overlay, i, &info); i++) {
+		if (info.id == s->id)
+			fill_turn_state(s, &info, ret);
+	}
+}
+
+static void fill_servers(const struct run *r, struct control_status *ret)
+{
+	for (size_t i = 0; i < r->server_count; i++) {
+		const struct app_server *s = servers_at(r, i);
+		bool turn = s->uri.scheme == TURN_SCHEME_TURN || s->uri.scheme == TURN_SCHEME_TURNS;
+		struct control_server_status *one;
+
+		if ((turn ? ret->turn_count : ret->stun_count) == CONTROL_MAX_SERVERS)
+			continue;
+		one = turn ? &ret->turn[ret->turn_count++] : &ret->stun[ret->stun_count++];
+		snprintf(one->endpoint, sizeof(one->endpoint), "%s", s->text);
+		if (turn)
+			fill_turn(r, s, one);
+		else
+			fill_stun(r, s, one);
 	}
 }
 
@@ -141,7 +304,8 @@ static void fill_run(const struct run *r, struct control_status *ret)
 	ret->certificate_left_s =
 		own->not_after_s > (int64_t)unix_s ? (uint64_t)own->not_after_s - unix_s : 0;
 	fill_rendezvous(r, &ret->rendezvous);
-	fill_stun(r, ret);
+	fill_candidates(r, ret);
+	fill_servers(r, ret);
 	ret->helper = signal_client_helper_pid(r->signal) ? CONTROL_HELPER_RUNNING
 							  : CONTROL_HELPER_RESTARTING;
 	ret->helper_restarts = (uint32_t)signal_client_restarts(r->signal);
@@ -171,8 +335,12 @@ void status_fill(void *ctx, struct control_status *ret)
 		snprintf(ret->reason, sizeof(ret->reason), "%s", ret->rendezvous.reason);
 }
 
-void status_path(const struct ice_path *path, struct control_path *ret)
+void status_path(struct run *r, const struct ice_path *path, struct control_path *ret)
 {
+	enum turn_transport transport;
+	const struct app_server *s;
+	uint32_t id;
+
 	bool relayed =
 		path->local_type == ICE_CANDIDATE_RELAY || path->remote_type == ICE_CANDIDATE_RELAY;
 
@@ -185,6 +353,10 @@ void status_path(const struct ice_path *path, struct control_path *ret)
 		.rtt_us = path->rtt_us,
 		.nominated = path->nominated,
 	};
+	if (!overlay_relay_of_path(r->overlay, path, &id, &transport))
+		return;
+	s = servers_find(r, id);
+	snprintf(ret->relay, sizeof(ret->relay), "%s", s ? s->text : "a server of before");
 }
 
 static enum control_peer_state peer_state(const struct overlay_peer_info *info)
@@ -211,8 +383,7 @@ static enum control_peer_state peer_state(const struct overlay_peer_info *info)
 	return CONTROL_PEER_IDLE;
 }
 
-static void fill_peer(const struct run *r, const struct overlay_peer_info *info,
-		      struct control_peer *ret)
+static void fill_peer(struct run *r, const struct overlay_peer_info *info, struct control_peer *ret)
 {
 	struct data_stats stats;
 
@@ -225,7 +396,7 @@ static void fill_peer(const struct run *r, const struct overlay_peer_info *info,
 	ret->since_ms = age_ms(info->since_us);
 	ret->has_path = info->has_path;
 	if (info->has_path) {
-		status_path(&info->path, &ret->path);
+		status_path(r, &info->path, &ret->path);
 		ret->cipher = info->cipher == AEAD_AES_256_GCM ? CONTROL_CIPHER_AES_256_GCM
 							       : CONTROL_CIPHER_CHACHA20_POLY1305;
 	}

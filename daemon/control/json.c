@@ -124,6 +124,7 @@ json_t *control_path_json(const struct control_path *path)
 	put_address(&b, "remote", &path->remote);
 	put_number_if(&b, "rtt_us", path->rtt_us);
 	put(&b, "nominated", json_boolean(path->nominated));
+	put_text_if(&b, "relay", path->relay);
 	return build_end(&b);
 }
 
@@ -164,6 +165,7 @@ static json_t *server_json(const struct control_server_status *server)
 	struct build b = build_begin();
 
 	put_text_if(&b, "endpoint", server->endpoint);
+	put_text_if(&b, "transport", server->transport);
 	put_text(&b, "state", control_server_state_name(server->state));
 	put_number(&b, "since_ms", server->since_ms);
 	put_text_if(&b, "reason", server->reason);
@@ -173,16 +175,17 @@ static json_t *server_json(const struct control_server_status *server)
 	}
 	if (server->state == CONTROL_SERVER_WAITING)
 		put_age_if(&b, "retry_ms", server->retry_ms);
+	put_number_if(&b, "rtt_us", server->rtt_us);
 	return build_end(&b);
 }
 
-static json_t *stun_json(const struct control_status *status)
+static json_t *servers_json(const struct control_server_status *servers, size_t count)
 {
 	json_t *array = json_array();
 	bool ok = array;
 
-	for (size_t i = 0; i < status->stun_count && i < CONTROL_MAX_SERVERS; i++)
-		ok = ok && append(array, server_json(&status->stun[i]));
+	for (size_t i = 0; i < count && i < CONTROL_MAX_SERVERS; i++)
+		ok = ok && append(array, server_json(&servers[i]));
 	return array_or_null(array, ok);
 }
 
@@ -247,7 +250,8 @@ json_t *control_status_json(const struct control_status *status, json_t *peers)
 	if (status->state != CONTROL_STATE_UNJOINED)
 		put_age_if(&b, "certificate_left_s", status->certificate_left_s);
 	put(&b, "rendezvous", server_json(&status->rendezvous));
-	put(&b, "stun", stun_json(status));
+	put(&b, "stun", servers_json(status->stun, status->stun_count));
+	put(&b, "turn", servers_json(status->turn, status->turn_count));
 	put(&b, "candidates", candidates_json(status));
 	put(&b, "helper", helper_json(status));
 	put(&b, "drops", drops_json(&status->drops));

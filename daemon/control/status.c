@@ -41,6 +41,8 @@ void control_status_init(struct control_status *ret)
 	for (size_t i = 0; i < CONTROL_MAX_SERVERS; i++) {
 		ret->stun[i].last_error_ms = CONTROL_NEVER;
 		ret->stun[i].retry_ms = CONTROL_NEVER;
+		ret->turn[i].last_error_ms = CONTROL_NEVER;
+		ret->turn[i].retry_ms = CONTROL_NEVER;
 	}
 }
 

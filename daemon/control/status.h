@@ -25,12 +25,13 @@
 
 #define CONTROL_NEVER UINT64_MAX
 
-#define CONTROL_NAME_BYTES     64
-#define CONTROL_ENDPOINT_BYTES 160
-#define CONTROL_TEXT_BYTES     256
-#define CONTROL_MAX_ADDRESSES  4
-#define CONTROL_MAX_SERVERS    8
-#define CONTROL_MAX_CANDIDATES 32
+#define CONTROL_NAME_BYTES	64
+#define CONTROL_ENDPOINT_BYTES	288
+#define CONTROL_TEXT_BYTES	256
+#define CONTROL_TRANSPORT_BYTES 8
+#define CONTROL_MAX_ADDRESSES	4
+#define CONTROL_MAX_SERVERS	8
+#define CONTROL_MAX_CANDIDATES	32
 
 /* The daemon as a whole. */
 #define CONTROL_STATE_TABLE(X)                                                                     \
@@ -41,11 +42,12 @@
 	X(OFFLINE, "offline")	/* tunnels may live, the server is not reached */                  \
 	X(FAILED, "failed")	/* cannot come up without help; see problem */
 
-/* Something that we are a client of: the rendezvous server, a STUN server. */
+/* Something that we are a client of: the rendezvous server, a STUN or TURN server. */
 #define CONTROL_SERVER_STATE_TABLE(X)                                                              \
 	X(OFF, "off")		    /* not in use now */                                           \
 	X(CONNECTING, "connecting") /* asked, no answer yet */                                     \
-	X(READY, "ready")	    /* registered; or the server answered */                       \
+	X(READY, "ready")	    /* registered; the server answered; it relays for us */        \
+	X(STANDBY, "standby")	    /* it would relay for us; others do */                         \
 	X(WAITING, "waiting")	    /* failed, the next attempt has a time */                      \
 	X(REFUSED, "refused")	    /* it answered no; see reason */
 
@@ -142,13 +144,16 @@ const char *control_cipher_name(enum control_cipher c);
 
 /* A server that we use. */
 struct control_server_status {
-	char endpoint[CONTROL_ENDPOINT_BYTES]; /* "tcp://host:port", "stun:host:port" */
+	/* "tcp://host:port", "stun:host:port", "turns:host?transport=tcp" */
+	char endpoint[CONTROL_ENDPOINT_BYTES];
+	char transport[CONTROL_TRANSPORT_BYTES]; /* of a TURN server: "udp", "tcp", "tls" */
 	enum control_server_state state;
 	uint64_t since_ms;		     /* how long it has been in this state */
 	char reason[CONTROL_TEXT_BYTES];     /* a sentence: why it is in this state */
 	char last_error[CONTROL_TEXT_BYTES]; /* a sentence; stays when it works again */
 	uint64_t last_error_ms;		     /* how long ago, or CONTROL_NEVER */
 	uint64_t retry_ms;		     /* until the next attempt, or CONTROL_NEVER */
+	uint64_t rtt_us;		     /* 0: not measured */
 };
 
 struct control_candidate {
@@ -173,6 +178,8 @@ struct control_status {
 	struct control_server_status rendezvous;
 	struct control_server_status stun[CONTROL_MAX_SERVERS];
 	size_t stun_count;
+	struct control_server_status turn[CONTROL_MAX_SERVERS];
+	size_t turn_count;
 	struct control_candidate candidates[CONTROL_MAX_CANDIDATES];
 	size_t candidate_count;
 
@@ -189,6 +196,8 @@ struct control_path {
 	struct netaddr remote;
 	uint64_t rtt_us; /* 0: not measured */
 	bool nominated;
+	/* The TURN server of ours that it goes over; "" for none, or only the peer's. */
+	char relay[CONTROL_ENDPOINT_BYTES];
 };
 
 struct control_peer {

@@ -41,6 +41,37 @@ static struct netaddr address(const char *text)
 	return a;
 }
 
+static void fill_turn(struct control_status *s)
+{
+	static const struct control_server_status rows[] = {
+		{.endpoint = "turn:relay.example",
+		 .transport = "udp",
+		 .state = CONTROL_SERVER_READY,
+		 .since_ms = 3721000,
+		 .rtt_us = 31000,
+		 .last_error = "the TURN server does not answer",
+		 .last_error_ms = 3724000,
+		 .retry_ms = CONTROL_NEVER},
+		{.endpoint = "turns:relay.example:443",
+		 .transport = "tls",
+		 .state = CONTROL_SERVER_STANDBY,
+		 .since_ms = 3720000,
+		 .last_error_ms = CONTROL_NEVER,
+		 .retry_ms = CONTROL_NEVER},
+		{.endpoint = "turn:other.example",
+		 .transport = "udp",
+		 .state = CONTROL_SERVER_WAITING,
+		 .since_ms = 4000,
+		 .reason = "the TURN server refuses the user name or password (error 401)",
+		 .last_error = "the TURN server refuses the user name or password (error 401)",
+		 .last_error_ms = 4000,
+		 .retry_ms = 56000},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		s->turn[s->turn_count++] = rows[i];
+}
+
 static void fill_servers(const struct fake *f, struct control_status *s)
 {
 	static const struct control_server_status rows[CONTROL_STATE_COUNT] = {
@@ -73,6 +104,8 @@ static void fill_servers(const struct fake *f, struct control_status *s)
 	text_copy(s->stun[1].endpoint, sizeof(s->stun[1].endpoint), "stun:stun.example:3478");
 	text_copy(s->stun[1].reason, sizeof(s->stun[1].reason), "the name does not resolve");
 	s->stun_count = 2;
+	s->stun[0].rtt_us = 23400;
+	fill_turn(s);
 }
 
 static void fake_status(void *ctx, struct control_status *ret)
@@ -157,6 +190,12 @@ static bool fake_peer(void *ctx, size_t index, struct control_peer *ret)
 		ret->last_error_ms = 30000;
 		break;
 	default:
+		ret->state = CONTROL_PEER_CONNECTED;
+		ret->has_path = true;
+		fill_path(&ret->path);
+		ret->path.kind = CONTROL_PATH_RELAYED;
+		ret->path.local_type = CONTROL_CANDIDATE_RELAY;
+		text_copy(ret->path.relay, sizeof(ret->path.relay), "turn:relay.example");
 		break;
 	}
 	return true;
