@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# coturn in the lab, as STUN and TURN server. To be sourced after lab.sh.
+#
+# Each has a directory LAB_DIR/LABEL with its configuration, which is made once and may be changed
+# between a stop and a start.
+
+TURN_SECRET=lab-secret # of the shared-secret scheme
+# Certificates: LAB_DIR/ca has ca.pem and for each address ADDRESS.pem and ADDRESS.key.
+
+# turn_make_ca: an authority of our own for the servers' certificates.
+turn_make_ca() {
+	mkdir -p "$LAB_DIR/ca"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
+		-keyout "$LAB_DIR/ca/ca.key" -out "$LAB_DIR/ca/ca.pem" -subj "/CN=lab authority" \
+		-addext basicConstraints=critical,CA:TRUE 2>/dev/null
+}
+
+# turn_make_certificate NAME ADDRESS: signed by the authority, for that address.
+turn_make_certificate() {
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+		-keyout "$LAB_DIR/ca/$1.key" -out "$LAB_DIR/ca/$1.csr" -subj "/CN=$1" 2>/dev/null
+	openssl x509 -req -in "$LAB_DIR/ca/$1.csr" -CA "$LAB_DIR/ca/ca.pem" \
+		-CAkey "$LAB_DIR/ca/ca.key" -CAcreateserial -days 30 -out "$LAB_DIR/ca/$1.pem" \
+		-extfile <(echo "subjectAltName=IP:$2") 2>/dev/null
+	chmod 0644 "$LAB_DIR/ca/$1.key"
+}
+
+# turn_start LABEL HOST ADDRESS: listens there on 3478 (UDP, TCP) and 443 (TLS, TCP), with the
+# certificate LABEL if there is one.
+turn_start() {
+	local label=$1 host=$2 address=$3
+	if [ ! -e "$LAB_DIR/$label" ]; then
+		mkdir "$LAB_DIR/$label"
+		cat >"$LAB_DIR/$label/turnserver.conf" <<-CONF
+		listening-ip=$address
+		relay-ip=$address
+		listening-port=3478
+		tls-listening-port=443
+		min-port=49152
+		max-port=65535
+		realm=lab
+		use-auth-secret
+		static-auth-secret=$TURN_SECRET
+		fingerprint
+		no-cli
+		no-rfc5780
+		no-dtls
+		log-file=stdout
+		simple-log
+		pidfile=$LAB_DIR/$label/pid
+		userdb=$LAB_DIR/$label/db
+		CONF
+		if [ -e "$LAB_DIR/ca/$label.pem" ]; then
+			cat >>"$LAB_DIR/$label/turnserver.conf" <<-CONF
+			cert=$LAB_DIR/ca/$label.pem
+			pkey=$LAB_DIR/ca/$label.key
+			CONF
+		else
+			echo no-tls >>"$LAB_DIR/$label/turnserver.conf"
+		fi
+	fi
+	lab_start "$label" "$host" turnserver -c "$LAB_DIR/$label/turnserver.conf"
+	lab_wait 10 "coturn listens at $address" turn_is_listening "$host" "$address"
+}
+turn_is_listening() { lab_exec "$1" ss -Hlun "src $2 and sport = :3478" | grep -q .; }
+
+# turn_credentials SECONDS NAME: "USER PASSWORD" of the shared-secret scheme, good for SECONDS.
+turn_credentials() {
+	local user=$(($(date +%s) + $1)):$2
+	echo "$user $(printf %s "$user" | openssl dgst -sha1 -hmac "$TURN_SECRET" -binary | base64)"
+}
