@@ -15,6 +15,7 @@
 /* What TLS adds to what one call sends: a record is at most 16 KiB. */
 #define TLS_RECORD_BYTES   16384
 #define TLS_OVERHEAD_BYTES 64
+#define MAX_NAME_BYTES	   255
 
 struct net_tls {
 	SSL_CTX *context;
@@ -402,10 +403,11 @@ static bool is_address(const char *name)
 
 static enum err make_tls(struct net_stream *s)
 {
-	const char *name = s->params.name;
+	char name[MAX_NAME_BYTES + 1]; /* libssl takes it without const */
 	bool ok;
+	int n = snprintf(name, sizeof(name), "%s", s->params.name ? s->params.name : "");
 
-	if (!name || !name[0])
+	if (n <= 0 || (size_t)n >= sizeof(name))
 		return ERR_INVALID;
 	s->tls = SSL_new(s->params.tls->context);
 	s->from_net = BIO_new(BIO_s_mem());

@@ -194,8 +194,8 @@ static void nothing_is_said_twice(void **state)
 {
 	static const char *const blocks[] = {
 		"a=ice-ufrag:8hhY\na=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n",
-		"a=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n"
-		"a=ice-pwd:asd88fgpdd777uzjYhagZg\n",
+		("a=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n"
+		 "a=ice-pwd:asd88fgpdd777uzjYhagZg\n"),
 		"a=ice-lite\na=ice-lite\n",
 		"a=end-of-candidates\na=end-of-candidates\n",
 		"a=ice-pacing:5\na=ice-pacing:5\n",
