@@ -604,7 +604,7 @@ void relays_mark_begin(struct relays *r)
 }
 
 void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer,
-		 uint64_t heard_us)
+		 uint64_t heard_us, uint64_t patience_us)
 {
 	struct relay_slot *s = slot_of_relay(r, relay);
 
@@ -622,7 +622,7 @@ void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct
 		if (p->heard_us > heard_us)
 			heard_us = p->heard_us;
 	}
-	s->is_silent |= now_us > heard_us + RELAYS_SILENT_US;
+	s->is_silent |= now_us > heard_us + patience_us;
 }
 
 void relays_sweep(struct relays *r, uint64_t now_us)

@@ -39,7 +39,8 @@
  *   verification                          1 s after the last that was not answered; else 2 s, doubling
  *                                         to 30 s, until something comes through the relay
  *   sweep of paths                        30 s; 2 s while there are any over a relay
- *   a path is silent                      7 s: one question of consent went unanswered
+ *   a path is silent                      7 s: one question of consent went unanswered; 40 s without
+ *                                         traffic: two indications have not come
  */
 #ifndef ICETUN_PEER_RELAY_H
 #define ICETUN_PEER_RELAY_H
@@ -64,6 +65,7 @@
 #define RELAYS_SWEEP_US		  (30 * US_PER_S)
 #define RELAYS_PATHS_US		  (2 * US_PER_S)
 #define RELAYS_SILENT_US	  (7 * US_PER_S)
+#define RELAYS_SILENT_IDLE_US	  (40 * US_PER_S)
 #define RELAYS_VERIFY_US	  (1 * US_PER_S)
 #define RELAYS_VERIFY_MAX_US	  (30 * US_PER_S)
 #define RELAYS_STREAM_QUEUE_BYTES (128 * 1024)
@@ -172,12 +174,12 @@ bool relays_server_of(const struct relays *r, uint16_t relay, uint32_t *ret_id,
 
 /* Packets went out over @relay and nothing has come back: is the allocation still there? */
 void relays_verify(struct relays *r, uint64_t now_us, uint16_t relay);
-/* Which paths there are, and when packets of the peer last came over them: begin, mark each, sweep. True
- * when a sweep is worth it now. */
+/* Which paths there are: begin, mark each, sweep. @heard_us: when the data plane last had something of
+ * the peer; after @patience_us without anything the server is asked. True when a sweep is worth it now. */
 bool relays_wants_sweep(const struct relays *r, uint64_t now_us);
 void relays_mark_begin(struct relays *r);
 void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer,
-		 uint64_t heard_us);
+		 uint64_t heard_us, uint64_t patience_us);
 void relays_sweep(struct relays *r, uint64_t now_us);
 
 /* Server @i of the list. Return: false when there are fewer. */

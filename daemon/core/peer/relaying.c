@@ -119,16 +119,18 @@ static void move(struct overlay *o, struct peer *p, uint64_t now_us)
 	restart_want(o, p, now_us, OVERLAY_RESTART_RELAY_GOES);
 }
 
-static void mark(struct overlay *o, uint64_t now_us, const struct session *s)
+static void mark(struct overlay *o, uint64_t now_us, const struct peer *p, const struct session *s)
 {
+	uint64_t patience_us = p->idle ? RELAYS_SILENT_IDLE_US : RELAYS_SILENT_US;
 	struct ice_path next;
 
 	if (!s)
 		return;
 	if (s->has_path && s->path.relay)
-		relays_mark(o->relays, now_us, s->path.relay, &s->path.remote, s->heard_us);
+		relays_mark(o->relays, now_us, s->path.relay, &s->path.remote, s->heard_us,
+			    patience_us);
 	if (s->agent && ice_agent_get_next_path(s->agent, &next) && next.relay)
-		relays_mark(o->relays, now_us, next.relay, &next.remote, now_us);
+		relays_mark(o->relays, now_us, next.relay, &next.remote, now_us, patience_us);
 }
 
 static void sweep(struct overlay *o, uint64_t now_us)
@@ -139,8 +141,8 @@ static void sweep(struct overlay *o, uint64_t now_us)
 
 		if (!p->in_use)
 			continue;
-		mark(o, now_us, p->current);
-		mark(o, now_us, p->next);
+		mark(o, now_us, p, p->current);
+		mark(o, now_us, p, p->next);
 		if (p->current && p->current->has_path && p->current->path.relay &&
 		    relays_is_retired(o->relays, p->current->path.relay))
 			move(o, p, now_us);

@@ -417,7 +417,7 @@ static void server_restarts_under_an_idle_session(void **state)
 	connect_both(3 * US_PER_S);
 	(void)mesh_run(&mesh, 60 * US_PER_S, NULL);
 	turn_server_restart(&mesh.turn[0], mesh.now_us);
-	(void)mesh_run(&mesh, 15 * US_PER_S, NULL);
+	(void)mesh_run(&mesh, 50 * US_PER_S, NULL);
 	assert_int_equal(info(alice, 0).state, OVERLAY_RELAY_READY);
 	assert_int_equal(info(alice, 0).problem, TURN_PROBLEM_GONE);
 	assert_int_equal(turn_server_count(&mesh.turn[0]), 1);
