@@ -252,9 +252,10 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 	static const struct control_message ask = {.type = CONTROL_PING, .id = CONTROL_PATH_PING};
 	bool first = !s->has_path;
 
+	if (first || path->relay != s->path.relay || !netaddr_equal(&path->remote, &s->path.remote))
+		s->heard_us = now_us;
 	s->has_path = true;
 	s->path = *path;
-	s->heard_us = now_us;
 	if (first && session_send_control(o, s, s->restart ? &ask : &hello) != OK)
 		o->drops.count[DROP_SEND]++;
 	if (s == p->current && !path->consented)
