@@ -2,7 +2,7 @@
  * nice_agent: libnice behind the interface of icetun-sdp-agent (see sdp_agent.c), to be put against it.
  *
  *	nice_agent --role controlling|controlled [--stun HOST:PORT] [--turn URI --user U --password P]
- *		[--bind ADDR]... [--policy all|relay|host] [--aggressive]
+ *		[--bind ADDR]... [--policy all|relay|host] [--aggressive] [--lite]
  *
  * HOST is an address. "restart" on standard input begins a restart.
  */
@@ -17,7 +17,7 @@
 #define MAX_BIND  8
 
 struct options {
-	gboolean controlling, aggressive;
+	gboolean controlling, aggressive, lite;
 	const char *policy;
 	char stun_host[128], turn_host[128];
 	guint stun_port, turn_port;
@@ -50,7 +50,8 @@ static GString *describe(void)
 
 	if (!nice_agent_get_local_credentials(agent, stream, &ufrag, &pwd))
 		die("no credentials");
-	g_string_append_printf(s, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", ufrag, pwd);
+	g_string_append_printf(s, "%sa=ice-ufrag:%s\r\na=ice-pwd:%s\r\n",
+			       options.lite ? "a=ice-lite\r\n" : "", ufrag, pwd);
 	for (GSList *i = all; i; i = i->next) {
 		gchar *line = nice_agent_generate_local_candidate_sdp(agent, i->data);
 
@@ -281,6 +282,10 @@ static void parse(int argc, char **argv)
 			options.aggressive = TRUE;
 			continue;
 		}
+		if (strcmp(name, "--lite") == 0) {
+			options.lite = TRUE;
+			continue;
+		}
 		if (++i == argc)
 			die("a value is missing");
 		if (strcmp(name, "--role") == 0)
@@ -305,7 +310,8 @@ static void parse(int argc, char **argv)
 
 static void start(void)
 {
-	NiceAgentOption flags = options.aggressive ? 0 : NICE_AGENT_OPTION_REGULAR_NOMINATION;
+	NiceAgentOption flags = (options.aggressive ? 0 : NICE_AGENT_OPTION_REGULAR_NOMINATION) |
+				(options.lite ? NICE_AGENT_OPTION_LITE_MODE : 0);
 
 	agent = nice_agent_new_full(NULL, NICE_COMPATIBILITY_RFC5245,
 				    flags | NICE_AGENT_OPTION_ICE_TRICKLE |

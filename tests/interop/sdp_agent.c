@@ -7,8 +7,8 @@
  *		[--lite-peer] [--ta MS] [--restart-on SIGUSR1]
  *
  * Standard output: our description as RFC 8839 attribute lines, an empty line, then one JSON object a
- * line for each event: "state", "selected", "data", "restart". The last one carries our new description
- * as well ("description"), since the peer has to get it.
+ * line for each event: "state", "selected", "data", "restart". The last one carries "pwd" and our whole
+ * new description ("description") as well, since the peer has to get it.
  *
  * Standard input: the peer's description in the same form, ended by an empty line; later blocks are
  * further candidates (trickle) or, with new ufrag and pwd, a restart; "send TEXT" sends a datagram on the
@@ -160,8 +160,8 @@ static void print_restart(struct agent *a)
 
 	ice_agent_get_description(a->ice, &d);
 	describe_us(a, text);
-	print_event(json_pack("{s:s, s:s, s:s}", "event", "restart", "ufrag", d.ufrag,
-			      "description", text));
+	print_event(json_pack("{s:s, s:s, s:s, s:s}", "event", "restart", "ufrag", d.ufrag, "pwd",
+			      d.pwd, "description", text));
 }
 
 static void print_state(struct agent *a, enum ice_agent_state state)
