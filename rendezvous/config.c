@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rendezvous/servers.h"
+
 void config_init(struct config *ret)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -15,6 +17,7 @@ void config_init(struct config *ret)
 	snprintf(ret->listen, sizeof(ret->listen), "tcp://*:%s", CONFIG_DEFAULT_PORT);
 	ret->is_stun_on = true;
 	ret->stun_listen.port = CONFIG_DEFAULT_STUN_PORT;
+	ret->turn_lifetime_s = SERVERS_CREDENTIAL_S;
 }
 
 /* Copies text of 1..cap-1 printable characters without spaces. */
@@ -167,6 +170,18 @@ static enum err parse_key_turn_secret(const char *text, struct config *c)
 	return copy_word(text, c->turn_secret, sizeof(c->turn_secret));
 }
 
+static enum err parse_key_turn_lifetime(const char *text, struct config *c)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end || v < SERVERS_CREDENTIAL_MIN_S ||
+	    v > SERVERS_CREDENTIAL_MAX_S)
+		return ERR_INVALID;
+	c->turn_lifetime_s = (uint32_t)v;
+	return OK;
+}
+
 static const struct key {
 	const char *section;
 	const char *name;
@@ -182,6 +197,7 @@ static const struct key {
 	{"Rendezvous", "Directory", parse_key_directory, "an absolute path"},
 	{"Servers", "Uri", parse_uri, "stun:, stuns:, turn: or turns: URIs, at most seven"},
 	{"Servers", "TurnSecret", parse_key_turn_secret, "up to 127 characters without spaces"},
+	{"Servers", "TurnLifetime", parse_key_turn_lifetime, "seconds from 60 to 2592000"},
 };
 
 struct load {

@@ -57,6 +57,7 @@ struct config {
 	char uri[CONFIG_MAX_URIS][CONFIG_URI_BYTES];
 	size_t uri_count;
 	char turn_secret[CONFIG_SECRET_BYTES]; /* "" = none */
+	uint32_t turn_lifetime_s;
 };
 
 /* The defaults; the name of the network stays empty. */

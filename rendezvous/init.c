@@ -113,7 +113,9 @@ static enum err write_config(const struct init *init)
 		"# Further STUN and TURN servers for hosts. Up to seven lines.\n"
 		"#Uri=turn:turn.example.org:3478?transport=udp\n"
 		"# The static-auth-secret of your coturn.\n"
-		"#TurnSecret=\n",
+		"#TurnSecret=\n"
+		"# Seconds that its passwords are good; hosts get new ones in time.\n"
+		"#TurnLifetime=86400\n",
 		init->name, prefix,
 		init->endpoint[0] ? strrchr(init->endpoint, ':') + 1 : CONFIG_DEFAULT_PORT,
 		init->endpoint[0] ? "" : "#",

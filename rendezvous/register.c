@@ -80,7 +80,7 @@ static enum err check_certificate(struct service *s, int64_t unix_s, const struc
 	return OK;
 }
 
-static void confirm(struct service *s, int64_t unix_s, const struct member *member)
+void service_confirm(struct service *s, uint64_t now_us, int64_t unix_s, struct member *member)
 {
 	struct signal_message out = {
 		.type = SIGNAL_REGISTERED,
@@ -89,6 +89,7 @@ static void confirm(struct service *s, int64_t unix_s, const struct member *memb
 	};
 
 	out.server_count = servers_fill(&s->params.servers, member->name, unix_s, out.servers);
+	member->told_us = now_us;
 	service_send(s, member->connection, &out);
 }
 
@@ -123,7 +124,7 @@ enum err service_on_register(struct service *s, uint64_t now_us, int64_t unix_s,
 		return refuse(s, l, SIGNAL_ERROR_BUSY, FULL_RETRY_US, DROP_LIMIT);
 	s->counters.registered++;
 	service_event(s, SERVICE_EVENT_REGISTERED, member->name);
-	confirm(s, unix_s, member);
+	service_confirm(s, now_us, unix_s, member);
 	presence_on_change(s, now_us, member);
 	return OK;
 }

@@ -62,6 +62,7 @@ struct member {
 	struct bucket offers;
 	struct bucket takeovers;
 	uint64_t frozen_until_us;
+	uint64_t told_us; /* when it was told the servers */
 	bool is_watching_all;
 	uint64_t seen;	       /* the last change that was told to it */
 	struct watch *watches; /* what it watches by name: presence.c */

@@ -205,7 +205,8 @@ static enum exit_code load_secrets(struct server *s)
 /* What hosts are told: our own STUN responder at the host of the first endpoint, then the rest. */
 static struct servers make_servers(const struct server *s)
 {
-	struct servers ret = {.turn_secret = s->config.turn_secret};
+	struct servers ret = {.turn_secret = s->config.turn_secret,
+			      .lifetime_s = s->config.turn_lifetime_s};
 
 	if (s->stun && s->config.endpoint_count) {
 		char host[CONFIG_ENDPOINT_BYTES];

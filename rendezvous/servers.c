@@ -24,17 +24,28 @@ static bool encode_mac(const uint8_t mac[static SHA1_BYTES], char *ret, size_t c
 	return true;
 }
 
+uint32_t servers_lifetime_s(const struct servers *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < s->count && i < SIGNAL_MAX_SERVERS; i++)
+		any |= strncmp(s->uri[i], "turn", 4) == 0;
+	if (!any || !s->turn_secret[0])
+		return 0;
+	return s->lifetime_s ? s->lifetime_s : SERVERS_CREDENTIAL_S;
+}
+
 static bool add_credential(const struct servers *s, const char *name, int64_t unix_s,
 			   struct signal_server *server)
 {
 	uint8_t mac[SHA1_BYTES];
 
 	snprintf(server->username, sizeof(server->username), "%" PRId64 ":%s",
-		 unix_s + SERVERS_CREDENTIAL_S, name);
+		 unix_s + servers_lifetime_s(s), name);
 	if (hmac_sha1(s->turn_secret, strlen(s->turn_secret), server->username,
 		      strlen(server->username), NULL, 0, mac) != OK)
 		return false;
-	server->lifetime_s = SERVERS_CREDENTIAL_S;
+	server->lifetime_s = servers_lifetime_s(s);
 	return encode_mac(mac, server->credential, sizeof(server->credential));
 }
 

@@ -292,16 +292,27 @@ static enum err on_join(struct service *s, uint64_t now_us, int64_t unix_s, stru
 	return OK;
 }
 
-/* A message that only members may send. */
-static enum err on_member_message(struct service *s, uint64_t now_us, struct link *l,
-				  struct member *member, const struct signal_message *m)
+/* Credentials whose life is half over are replaced. */
+static void on_ping(struct service *s, uint64_t now_us, int64_t unix_s, struct member *member,
+		    uint64_t seq)
 {
-	struct signal_message out = {.type = SIGNAL_PONG, .seq = m->seq};
+	struct signal_message out = {.type = SIGNAL_PONG, .seq = seq};
+	uint64_t life_us = servers_lifetime_s(&s->params.servers) * US_PER_S;
 
+	if (life_us && now_us >= member->told_us + life_us / 2)
+		service_confirm(s, now_us, unix_s, member);
+	service_send(s, member->connection, &out);
+}
+
+/* A message that only members may send. */
+static enum err on_member_message(struct service *s, uint64_t now_us, int64_t unix_s,
+				  struct link *l, struct member *member,
+				  const struct signal_message *m)
+{
 	registry_renew(&s->registry, now_us, member);
 	switch (m->type) {
 	case SIGNAL_PING:
-		service_send(s, l->connection, &out);
+		on_ping(s, now_us, unix_s, member, m->seq);
 		return OK;
 	case SIGNAL_FORWARD:
 		return on_forward(s, now_us, l, member, m);
@@ -365,7 +376,7 @@ static enum err input(struct service *s, uint64_t now_us, int64_t unix_s, uint32
 	}
 	if (!member)
 		return m.type == SIGNAL_BYE ? DROP_STATE : service_challenge(s, now_us, unix_s, l);
-	return on_member_message(s, now_us, l, member, &m);
+	return on_member_message(s, now_us, unix_s, l, member, &m);
 }
 
 enum err service_input(struct service *s, uint64_t now_us, int64_t unix_s, uint32_t connection,

@@ -47,6 +47,8 @@ enum err service_challenge(struct service *s, uint64_t now_us, int64_t unix_s, s
 void service_set_gone(struct service *s, uint64_t now_us, struct member *m);
 
 /* register.c */
+/* REGISTERED, with the servers and fresh credentials. */
+void service_confirm(struct service *s, uint64_t now_us, int64_t unix_s, struct member *member);
 enum err service_on_register(struct service *s, uint64_t now_us, int64_t unix_s, struct link *l,
 			     const struct signal_message *m);
 

@@ -154,6 +154,9 @@ static void on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_REGISTERED:
 		on_registered(r);
 		break;
+	case OVERLAY_EVENT_SERVERS:
+		servers_update(r);
+		break;
 	case OVERLAY_EVENT_UNREGISTERED:
 		log_warning("rendezvous.lost", "state=offline");
 		break;

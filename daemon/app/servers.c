@@ -297,6 +297,7 @@ void servers_on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_PEER_FORGOTTEN:
 	case OVERLAY_EVENT_ROUTES:
 	case OVERLAY_EVENT_REGISTERED:
+	case OVERLAY_EVENT_SERVERS:
 	case OVERLAY_EVENT_UNREGISTERED:
 	case OVERLAY_EVENT_REFUSED:
 	case OVERLAY_EVENT_LINK_DEAD:

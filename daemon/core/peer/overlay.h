@@ -216,6 +216,8 @@ enum overlay_event_type {
 	OVERLAY_EVENT_ROUTES,
 	/* registered with the rendezvous; servers in overlay_servers() */
 	OVERLAY_EVENT_REGISTERED,
+	/* overlay_servers() has new ones, or new credentials for them */
+	OVERLAY_EVENT_SERVERS,
 	/* no longer registered; it is tried again without help */
 	OVERLAY_EVENT_UNREGISTERED,
 	/* the rendezvous refused us for good: signal_error */

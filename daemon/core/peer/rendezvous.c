@@ -47,6 +47,9 @@ void rendezvous_drain(struct overlay *o, uint64_t now_us)
 			event_push(o, OVERLAY_EVENT_REFUSED, OVERLAY_NO_PEER)->signal_error =
 				e.code;
 			break;
+		case REGISTRAR_EVENT_SERVERS:
+			event_push(o, OVERLAY_EVENT_SERVERS, OVERLAY_NO_PEER);
+			break;
 		case REGISTRAR_EVENT_LOST:
 			event_push(o, OVERLAY_EVENT_UNREGISTERED, OVERLAY_NO_PEER);
 			break;

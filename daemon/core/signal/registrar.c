@@ -166,16 +166,28 @@ static uint64_t ping_us(const struct signal_message *m)
 	return ms * US_PER_MS;
 }
 
-static void on_registered(struct registrar *r, uint64_t now_us, const struct signal_message *m)
+static void take_lists(struct registrar *r, const struct signal_message *m)
 {
-	/* Only as the answer to a REGISTER that is on its way. */
-	if (r->action_us != DEADLINE_NONE || r->transmit != SIGNAL_NONE)
-		return;
 	memcpy(r->servers, m->servers, sizeof(r->servers));
 	r->server_count = m->server_count;
 	r->revocation_len = m->revocation_len;
 	if (m->revocation_len)
 		memcpy(r->revocation, m->revocation, m->revocation_len);
+}
+
+/* The server has something new to say: credentials that are to replace those from before. */
+static void on_registered_again(struct registrar *r, const struct signal_message *m)
+{
+	take_lists(r, m);
+	push_event(r, REGISTRAR_EVENT_SERVERS);
+}
+
+static void on_registered(struct registrar *r, uint64_t now_us, const struct signal_message *m)
+{
+	/* Only as the answer to a REGISTER that is on its way. */
+	if (r->action_us != DEADLINE_NONE || r->transmit != SIGNAL_NONE)
+		return;
+	take_lists(r, m);
 	r->ping_us = ping_us(m);
 	set_state(r, REGISTRAR_REGISTERED);
 	schedule_ping(r, now_us);
@@ -248,6 +260,8 @@ static void process(struct registrar *r, uint64_t now_us, const struct signal_me
 			on_challenge(r, now_us, m);
 		else if (m->type == SIGNAL_REGISTERED && r->state == REGISTRAR_REGISTERING)
 			on_registered(r, now_us, m);
+		else if (m->type == SIGNAL_REGISTERED && r->state == REGISTRAR_REGISTERED)
+			on_registered_again(r, m);
 		else if (m->type == SIGNAL_ERROR)
 			on_error(r, now_us, m);
 		break;

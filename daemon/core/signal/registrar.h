@@ -52,6 +52,8 @@ enum registrar_state {
 enum registrar_event_type {
 	/* Registered: servers and revocation list are there to be read. */
 	REGISTRAR_EVENT_REGISTERED,
+	/* Still registered; there are new servers to be read, or new credentials for them. */
+	REGISTRAR_EVENT_SERVERS,
 	/* No longer registered; it will be tried again by itself. */
 	REGISTRAR_EVENT_LOST,
 	/* Refused for good, see code. */

@@ -70,8 +70,10 @@ int fixture_setup(void **state)
 	f->now_us = 1000 * US_PER_S;
 	params.random = random_seeded_source(&f->seed);
 	memcpy(params.authority_public, f->public, sizeof(params.authority_public));
-	params.servers =
-		(struct servers){.uri = {"stun:192.0.2.1:3478"}, .count = 1, .turn_secret = ""};
+	params.servers = (struct servers){.uri = {"stun:192.0.2.1:3478", "turn:192.0.2.1"},
+					  .count = 2,
+					  .turn_secret = "north",
+					  .lifetime_s = 60};
 	params.issuer = (struct service_issuer){.join = join, .find = find, .ctx = f};
 	params.transport = (struct transport){.send = send_message, .ctx = f};
 	params.max_connections = CONNECTIONS / 2;

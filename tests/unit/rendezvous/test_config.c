@@ -38,7 +38,8 @@ static void test_all_keys(void **state)
 			      "[Rendezvous]\nListen=tcp://0.0.0.0:1\n"
 			      "Endpoint=tcp://rv.example.org:2\nEndpoint = tcp://[2001:db8::1]:3\n"
 			      "StunListen=192.0.2.1:4\nDirectory=/x/y\n"
-			      "[Servers]\nUri=stun:a\nUri=turn:b:1?transport=udp\nTurnSecret=s\n",
+			      "[Servers]\nUri=stun:a\nUri=turn:b:1?transport=udp\nTurnSecret="
+			      "s\nTurnLifetime=3600\n",
 			      &c, error),
 			 OK);
 	assert_string_equal(c.network, "home");
@@ -55,6 +56,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.uri_count, 2);
 	assert_string_equal(c.uri[1], "turn:b:1?transport=udp");
 	assert_string_equal(c.turn_secret, "s");
+	assert_int_equal(c.turn_lifetime_s, 3600);
 }
 
 static void test_defaults(void **state)
@@ -95,6 +97,9 @@ static void test_errors(void **state)
 		"[Servers]\nUri=http:a",
 		"[Servers]\nUri=turn:",
 		"[Servers]\nTurnSecret=a secret",
+		"[Servers]\nTurnLifetime=59",
+		"[Servers]\nTurnLifetime=1d",
+		"[Servers]\nTurnLifetime=99999999999999999999",
 		"[Servers]\nName=a",
 		"[Server]\nUri=stun:a",
 		"[Network]\nName",

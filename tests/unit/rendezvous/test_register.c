@@ -17,6 +17,27 @@ static void test_registration(void **state)
 	assert_int_equal(f->events[SERVICE_EVENT_REGISTERED], 1);
 }
 
+/* Before the credentials of the TURN server end, a host gets new ones with its PING. */
+static void test_new_credentials(void **state)
+{
+	struct fixture *f = *state;
+	struct voice alice = member(f, 1, 1, "alice");
+	const struct signal_message ping = {.type = SIGNAL_PING};
+
+	assert_int_equal(f->peers[1].last.servers[1].lifetime_s, 60);
+	f->now_us += 29 * US_PER_S;
+	assert_int_equal(say(f, alice, &ping), OK);
+	assert_int_equal(f->peers[1].seen[SIGNAL_REGISTERED], 1);
+	f->now_us += US_PER_S;
+	assert_int_equal(say(f, alice, &ping), OK);
+	assert_int_equal(f->peers[1].seen[SIGNAL_REGISTERED], 2);
+	assert_int_equal(f->peers[1].last.type, SIGNAL_PONG);
+	f->now_us += 20 * US_PER_S;
+	assert_int_equal(say(f, alice, &ping), OK);
+	assert_int_equal(f->peers[1].seen[SIGNAL_REGISTERED], 2);
+	assert_int_equal(f->events[SERVICE_EVENT_REGISTERED], 1);
+}
+
 static void test_nonce(void **state)
 {
 	struct fixture *f = *state;
@@ -203,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SERVICE_TEST(test_registration),
+		SERVICE_TEST(test_new_credentials),
 		SERVICE_TEST(test_nonce),
 		SERVICE_TEST(test_wrong_certificates),
 		SERVICE_TEST(test_same_number_other_key),

@@ -43,11 +43,29 @@ static void test_without_secret(void **state)
 	assert_string_equal(out[0].credential, "");
 }
 
+static void test_lifetime(void **state)
+{
+	struct servers s = {.uri = {"turn:192.0.2.2"}, .count = 1, .turn_secret = "north"};
+	struct signal_server out[SIGNAL_MAX_SERVERS];
+
+	(void)state;
+	assert_int_equal(servers_lifetime_s(&s), SERVERS_CREDENTIAL_S);
+	s.lifetime_s = 60;
+	assert_int_equal(servers_fill(&s, "h3", 1433895918 - 60, out), 1);
+	assert_string_equal(out[0].credential, "ZHCtKg2V8WcjPbx8M+Rgj0rzk/U=");
+	assert_int_equal(out[0].lifetime_s, 60);
+	s.turn_secret = "";
+	assert_int_equal(servers_lifetime_s(&s), 0);
+	s = (struct servers){.uri = {"stun:192.0.2.2"}, .count = 1, .turn_secret = "north"};
+	assert_int_equal(servers_lifetime_s(&s), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turn_credentials),
 		cmocka_unit_test(test_without_secret),
+		cmocka_unit_test(test_lifetime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

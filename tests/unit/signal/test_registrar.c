@@ -159,6 +159,30 @@ static void test_registers(void **state)
 	assert_quiet();
 }
 
+/* New credentials for the servers come before the old ones end; nothing else changes. */
+static void test_registered_again(void **state)
+{
+	struct signal_message m = {
+		.type = SIGNAL_REGISTERED, .lease_ms = LEASE, .ping_ms = PING, .server_count = 1};
+	const struct signal_server *servers;
+	uint64_t due;
+	size_t count;
+
+	(void)state;
+	be_registered();
+	due = registrar_next_deadline(r);
+	strcpy(m.servers[0].uri, "turn:192.0.2.1");
+	strcpy(m.servers[0].username, "2:alice");
+	input(m);
+	assert_event(REGISTRAR_EVENT_SERVERS);
+	assert_quiet();
+	assert_state(REGISTRAR_REGISTERED);
+	assert_int_equal(registrar_next_deadline(r), due);
+	servers = registrar_servers(r, &count);
+	assert_int_equal(count, 1);
+	assert_string_equal(servers[0].username, "2:alice");
+}
+
 static void test_pings(void **state)
 {
 	uint64_t shortest = UINT64_MAX, longest = 0, seq = 0;
@@ -295,8 +319,9 @@ static void test_early_registered_is_ignored(void **state)
 	assert_int_equal(sent.nonce[0], 2);
 	registered();
 	assert_state(REGISTRAR_REGISTERED);
-	registered(); /* unasked */
+	registered(); /* unasked: only new servers */
 	assert_event(REGISTRAR_EVENT_REGISTERED);
+	assert_event(REGISTRAR_EVENT_SERVERS);
 	assert_quiet();
 }
 
@@ -541,6 +566,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_registers),
 		TEST(test_pings),
+		TEST(test_registered_again),
 		TEST(test_silence),
 		TEST(test_any_message_is_a_sign_of_life),
 		TEST(test_no_challenge),
