@@ -22,6 +22,8 @@ enum problem client_open(struct client **ret, const struct context *context);
 void client_close(struct client *c);
 /* Sends a call of the method of our interface. Takes over @parameters; NULL for none. */
 enum problem client_call(struct client *c, const char *method, json_t *parameters, bool more);
+/* SIGINT becomes readable instead of ending the program. Return: a descriptor, or -1. */
+int client_catch_interrupt(void);
 /* client_receive() also returns when @fd is readable, with PROBLEM_CANCELLED (nothing is said). */
 void client_set_interrupt(struct client *c, int fd);
 /*

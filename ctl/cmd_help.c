@@ -17,7 +17,7 @@ static void print_commands(void)
 	printf("Usage: ictl [--socket PATH] COMMAND [ARGUMENTS]\n\n"
 	       "Controls icetund, the daemon that joins this host to an overlay network.\n\n");
 	for (unsigned int i = 0; command_at(i); i++)
-		printf("  %-8s%s\n", command_at(i)->name, command_at(i)->summary);
+		printf("  %-13s%s\n", command_at(i)->name, command_at(i)->summary);
 	printf("\n"
 	       "  --socket PATH  the daemon's socket, instead of $ICETUN_SOCKET\n"
 	       "                 or " DEFAULT_SOCKET "\n"

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include "ctl/peers.h"
 
 #include <stdio.h>
@@ -71,6 +72,24 @@ static void print_errors(const json_t *peers)
 	}
 }
 
+/* What the last restart was for, where there was one. */
+static void print_restarts(const json_t *peers)
+{
+	for (size_t i = 0; i < json_array_size(peers); i++) {
+		const json_t *peer = json_array_get(peers, i);
+		const json_t *restarts = json_object_get(peer, "restarts");
+		struct text cause = json_text(restarts, "last_cause");
+
+		if (*cause.s)
+			printf("%s: %" PRIu64 " restarts, %" PRIu64 " switched, %" PRIu64
+			       " failed; the last %s ago: %s\n",
+			       json_text(peer, "name").s, json_number(restarts, "begun", 0),
+			       json_number(restarts, "switched", 0),
+			       json_number(restarts, "failed", 0), age_of(restarts, "last_ms").s,
+			       cause.s);
+	}
+}
+
 bool peers_print(const json_t *peers)
 {
 	static const char *const heads[TABLE_COLUMNS] = {"PEER", "ADDRESS",    "STATE", "PATH",
@@ -87,6 +106,7 @@ bool peers_print(const json_t *peers)
 	}
 	if (row) {
 		table_print(&t);
+		print_restarts(peers);
 		print_errors(peers);
 	}
 	table_free(&t);

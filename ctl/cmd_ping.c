@@ -1,7 +1,5 @@
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "ctl/client.h"
@@ -69,18 +67,6 @@ static void print_statistics(const struct statistics *s)
 	putchar('\n');
 }
 
-/* SIGINT becomes readable instead of ending the program. Return: a descriptor, or -1. */
-static int catch_interrupt(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-		return -1;
-	return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 static enum problem follow(struct client *c, uint64_t timeout_ms, bool json, struct statistics *s)
 {
 	bool more = true;
@@ -108,7 +94,7 @@ static enum problem ping(const struct context *context, json_t *parameters, uint
 {
 	struct statistics s = {0};
 	struct client *c = NULL;
-	int interrupt_fd = catch_interrupt();
+	int interrupt_fd = client_catch_interrupt();
 	enum problem p = client_open(&c, context);
 
 	if (p != PROBLEM_NONE) {

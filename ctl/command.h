@@ -27,11 +27,13 @@ struct command {
 };
 
 extern const struct command command_down;
+extern const struct command command_events;
 extern const struct command command_help;
 extern const struct command command_join;
 extern const struct command command_leave;
 extern const struct command command_peers;
 extern const struct command command_ping;
+extern const struct command command_restart_ice;
 extern const struct command command_status;
 extern const struct command command_up;
 

@@ -180,6 +180,23 @@ static void op_ping(void *ctx, struct control_call *call, const char *peer, uint
 		ping_begin(a->run, call, peer, count, interval_ms);
 }
 
+static void op_restart(void *ctx, struct control_call *call, const char *peer)
+{
+	struct app *a = ctx;
+
+	if (!a->state->joined)
+		control_reply_problem(call, PROBLEM_NOT_JOINED, NULL);
+	else if (!a->run)
+		control_reply_problem(call, PROBLEM_NOT_UP, NULL);
+	else
+		events_restart(a->run, call, peer);
+}
+
+static void op_events(void *ctx, struct control_call *call)
+{
+	events_begin(ctx, call);
+}
+
 static void op_cancelled(void *ctx, struct control_call *call)
 {
 	struct app *a = ctx;
@@ -188,6 +205,7 @@ static void op_cancelled(void *ctx, struct control_call *call)
 		if (a->ups[i] == call)
 			a->ups[i] = NULL;
 	}
+	events_cancel(a, call);
 	if (a->join && join_is_for(a->join, call))
 		join_cancel(a->join);
 	if (a->run)
@@ -202,6 +220,8 @@ static const struct control_ops ops = {
 	.up = op_up,
 	.down = op_down,
 	.ping = op_ping,
+	.restart = op_restart,
+	.events = op_events,
 	.cancelled = op_cancelled,
 };
 

@@ -38,9 +38,10 @@ struct app {
 	const struct config *config;
 	struct state *state;
 	struct control_server *control;
-	struct run *run;			       /* NULL while down */
-	struct join *join;			       /* NULL unless a join is under way */
-	struct control_call *ups[CONTROL_MAX_CLIENTS]; /* `ictl up` that wait */
+	struct run *run;				    /* NULL while down */
+	struct join *join;				    /* NULL unless a join is under way */
+	struct control_call *ups[CONTROL_MAX_CLIENTS];	    /* `ictl up` that wait */
+	struct control_call *watchers[CONTROL_MAX_CLIENTS]; /* of events */
 	bool stopping;
 	enum problem problem; /* why the last start failed, PROBLEM_NONE otherwise */
 	char problem_detail[APP_DETAIL_BYTES];
@@ -137,6 +138,15 @@ void app_up_progress(struct app *a, enum control_state state, const char *text, 
 void app_up_failed(struct app *a, enum problem problem, const char *detail);
 enum control_state app_state(const struct app *a);
 
+/* events.c */
+void events_begin(struct app *a, struct control_call *call);
+void events_cancel(struct app *a, const struct control_call *call);
+/* Tells everybody who watches. */
+void events_on_overlay(struct run *r, const struct overlay_event *e);
+void events_tell(struct app *a, enum control_event_kind kind, const char *text);
+/* Restarts the session with @peer, a name or an overlay address. */
+void events_restart(struct run *r, struct control_call *call, const char *peer);
+
 /* run.c */
 /* Makes everything. Return: PROBLEM_NONE or what is wrong, with @detail (APP_DETAIL_BYTES). */
 enum problem run_start(struct app *a, char *detail);
@@ -195,6 +205,7 @@ bool join_is_for(const struct join *j, const struct control_call *call);
 void status_fill(void *ctx, struct control_status *ret);
 bool status_peer(void *ctx, size_t index, struct control_peer *ret);
 void status_path(struct run *r, const struct ice_path *path, struct control_path *ret);
+enum control_peer_state status_peer_state(const struct overlay_peer_info *info);
 enum problem problem_of_link(enum signal_link_reason reason);
 enum problem problem_of_signal(enum signal_error error);
 

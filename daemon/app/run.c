@@ -125,6 +125,7 @@ static void on_restart(struct run *r, const struct overlay_event *e)
 
 static void on_event(struct run *r, const struct overlay_event *e)
 {
+	events_on_overlay(r, e);
 	switch (e->type) {
 	case OVERLAY_EVENT_PEER_STATE:
 		on_peer_state(r, e);

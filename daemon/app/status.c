@@ -359,7 +359,7 @@ void status_path(struct run *r, const struct ice_path *path, struct control_path
 	snprintf(ret->relay, sizeof(ret->relay), "%s", s ? s->text : "a server of before");
 }
 
-static enum control_peer_state peer_state(const struct overlay_peer_info *info)
+enum control_peer_state status_peer_state(const struct overlay_peer_info *info)
 {
 	switch (info->state) {
 	case OVERLAY_PEER_IDLE:
@@ -392,7 +392,15 @@ static void fill_peer(struct run *r, const struct overlay_peer_info *info, struc
 		ret->addresses[ret->address_count++] = info->cert->addresses[i];
 	ret->online_known = info->cert != NULL;
 	ret->online = info->present;
-	ret->state = peer_state(info);
+	ret->state = status_peer_state(info);
+	ret->restarts = info->restarts;
+	ret->switches = info->switches;
+	ret->restart_failures = info->restart_failures;
+	if (info->restart_us) {
+		ret->restart_ms = age_ms(info->restart_us);
+		snprintf(ret->restart_cause, sizeof(ret->restart_cause), "%s",
+			 overlay_restart_cause_text(info->restart_cause));
+	}
 	ret->since_ms = age_ms(info->since_us);
 	ret->has_path = info->has_path;
 	if (info->has_path) {

@@ -137,6 +137,18 @@ static json_t *traffic_json(uint64_t bytes, uint64_t packets)
 	return build_end(&b);
 }
 
+static json_t *restarts_json(const struct control_peer *peer)
+{
+	struct build b = build_begin();
+
+	put_number(&b, "begun", peer->restarts);
+	put_number(&b, "switched", peer->switches);
+	put_number(&b, "failed", peer->restart_failures);
+	put_age_if(&b, "last_ms", peer->restart_ms);
+	put_text_if(&b, "last_cause", peer->restart_cause);
+	return build_end(&b);
+}
+
 json_t *control_peer_json(const struct control_peer *peer)
 {
 	struct build b = build_begin();
@@ -153,6 +165,7 @@ json_t *control_peer_json(const struct control_peer *peer)
 	put_age_if(&b, "last_received_ms", peer->last_received_ms);
 	put(&b, "sent", traffic_json(peer->tx_bytes, peer->tx_packets));
 	put(&b, "received", traffic_json(peer->rx_bytes, peer->rx_packets));
+	put(&b, "restarts", restarts_json(peer));
 	if (*peer->last_error) {
 		put_text(&b, "last_error", peer->last_error);
 		put_age_if(&b, "last_error_ms", peer->last_error_ms);

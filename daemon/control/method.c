@@ -152,12 +152,18 @@ static bool get_number(const json_t *parameters, const char *key, json_int_t min
 	return true;
 }
 
+static bool is_peer(const char *text)
+{
+	struct netaddr address;
+
+	return identifier_is_valid(text) || netaddr_parse_ip(text, 0, &address) == OK;
+}
+
 static void handle_ping(struct control_call *call, const json_t *parameters)
 {
 	const struct control_params *params = params_of(call);
 	const char *peer = get_text(parameters, "peer");
 	uint32_t count, interval_ms;
-	struct netaddr address;
 
 	if (!get_number(parameters, "count", 1, CONTROL_PING_MAX_COUNT, 1, &count)) {
 		fail_parameter(call, "count");
@@ -167,11 +173,30 @@ static void handle_ping(struct control_call *call, const json_t *parameters)
 		fail_parameter(call, "interval_ms");
 	} else if (count > 1 && !call->more) {
 		control_call_fail(call, control_varlink_error(SERVICE ".ExpectedMore", NULL, NULL));
-	} else if (!identifier_is_valid(peer) && netaddr_parse_ip(peer, 0, &address) != OK) {
+	} else if (!is_peer(peer)) {
 		control_reply_problem(call, PROBLEM_PEER_UNKNOWN, peer);
 	} else {
 		params->ops->ping(params->ctx, call, peer, count, interval_ms);
 	}
+}
+
+static void handle_restart(struct control_call *call, const json_t *parameters)
+{
+	const char *peer = get_text(parameters, "peer");
+
+	if (is_peer(peer))
+		params_of(call)->ops->restart(params_of(call)->ctx, call, peer);
+	else
+		control_reply_problem(call, PROBLEM_PEER_UNKNOWN, peer);
+}
+
+static void handle_events(struct control_call *call, const json_t *parameters)
+{
+	(void)parameters;
+	if (call->more)
+		params_of(call)->ops->events(params_of(call)->ctx, call);
+	else
+		control_call_fail(call, control_varlink_error(SERVICE ".ExpectedMore", NULL, NULL));
 }
 
 static const struct control_method methods[] = {
@@ -205,6 +230,14 @@ static const struct control_method methods[] = {
 			 .type = CONTROL_PARAMETER_NUMBER,
 			 .optional = true}},
 	 .handle = handle_ping},
+	{.name = CONTROL_INTERFACE ".RestartIce",
+	 .access = CONTROL_ACCESS_CHANGE,
+	 .parameters = {{.name = "peer"}},
+	 .handle = handle_restart},
+	{.name = CONTROL_INTERFACE ".Events",
+	 .access = CONTROL_ACCESS_READ,
+	 .many = true,
+	 .handle = handle_events},
 };
 
 const struct control_method *control_method_at(size_t index)

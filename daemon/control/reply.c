@@ -99,6 +99,22 @@ void control_reply_pong(struct control_call *call, const struct control_pong *po
 	control_call_send(call, json, last);
 }
 
+void control_reply_event(struct control_call *call, const struct control_event *event)
+{
+	json_t *json = json_pack("{s:f, s:s, s:o}", "time", (double)event->unix_us / 1e6, "kind",
+				 control_event_kind_name(event->kind), "text",
+				 control_text_json(event->text));
+
+	if (*event->peer)
+		(void)json_object_set_new(json, "peer", control_text_json(event->peer));
+	if (event->has_state)
+		(void)json_object_set_new(json, "state",
+					  json_string(control_peer_state_name(event->state)));
+	if (event->has_path)
+		(void)json_object_set_new(json, "path", control_path_json(&event->path));
+	control_call_send(call, json ? json_pack("{s:o}", "event", json) : NULL, false);
+}
+
 void control_reply_problem(struct control_call *call, enum problem problem, const char *detail)
 {
 	char name[128];

@@ -20,8 +20,8 @@
  * control_reply_*().
  *
  * Who may do what: the kernel lets only root and the group of the socket connect (mode 0660); in
- * addition SO_PEERCRED decides. Status, Peers and Ping: root, the daemon's user, and members of
- * the group. Join, Leave, Up and Down: root and the daemon's user; others get
+ * addition SO_PEERCRED decides. Status, Peers, Ping and Events: root, the daemon's user, and members
+ * of the group. Join, Leave, Up, Down and RestartIce: root and the daemon's user; others get
  * org.varlink.service.PermissionDenied.
  *
  * Nothing here waits and everything is bounded: CONTROL_MAX_CLIENTS connections, a message of
@@ -74,6 +74,11 @@ struct control_ops {
 	 * @interval_ms apart; one control_reply_pong() for each, the last one with last = true. */
 	void (*ping)(void *ctx, struct control_call *call, const char *peer, uint32_t count,
 		     uint32_t interval_ms);
+	/* @peer: as for ping. Answer: control_reply_done() or a problem. */
+	void (*restart)(void *ctx, struct control_call *call, const char *peer);
+	/* From now on control_reply_event() for whatever happens, until it is cancelled; or a
+	 * problem. */
+	void (*events)(void *ctx, struct control_call *call);
 	/* The client has gone; @call is dead after this returns. What it began goes on (join, up,
 	 * down, leave: nobody hears of the end); a ping stops. */
 	void (*cancelled)(void *ctx, struct control_call *call);
@@ -153,6 +158,21 @@ struct control_pong {
 
 /* One reply of Ping, or its absence. @last: ends the call. */
 void control_reply_pong(struct control_call *call, const struct control_pong *pong, bool last);
+
+/* Something that has happened, for people and programs. */
+struct control_event {
+	enum control_event_kind kind;
+	uint64_t unix_us;
+	char peer[CONTROL_NAME_BYTES]; /* "" = none */
+	char text[CONTROL_TEXT_BYTES]; /* a sentence */
+	bool has_state;
+	enum control_peer_state state;
+	bool has_path;
+	struct control_path path;
+};
+
+/* One reply of Events. */
+void control_reply_event(struct control_call *call, const struct control_event *event);
 
 /* Ends @call. @problem: one with problem_is_wire(), else it is told as PROBLEM_INTERNAL.
  * @detail: a fragment that names the thing ("10.0.0.0/8 via eth0"), or NULL. */

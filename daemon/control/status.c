@@ -15,6 +15,7 @@
 #define SERVER(code, name)    [CONTROL_SERVER_##code] = name,
 #define HELPER(code, name)    [CONTROL_HELPER_##code] = name,
 #define PEER(code, name)      [CONTROL_PEER_##code] = name,
+#define EVENT(code, name)     [CONTROL_EVENT_##code] = name,
 #define CANDIDATE(code, name) [CONTROL_CANDIDATE_##code] = name,
 #define PATH(code, name)      [CONTROL_PATH_##code] = name,
 #define CIPHER(code, name)    [CONTROL_CIPHER_##code] = name,
@@ -26,6 +27,8 @@ NAMES(control_helper_state_name, control_helper_state, CONTROL_HELPER_STATE_TABL
       CONTROL_HELPER_STATE_COUNT)
 NAMES(control_peer_state_name, control_peer_state, CONTROL_PEER_STATE_TABLE, PEER,
       CONTROL_PEER_STATE_COUNT)
+NAMES(control_event_kind_name, control_event_kind, CONTROL_EVENT_KIND_TABLE, EVENT,
+      CONTROL_EVENT_KIND_COUNT)
 NAMES(control_candidate_type_name, control_candidate_type, CONTROL_CANDIDATE_TYPE_TABLE, CANDIDATE,
       CONTROL_CANDIDATE_TYPE_COUNT)
 NAMES(control_path_kind_name, control_path_kind, CONTROL_PATH_KIND_TABLE, PATH,
@@ -50,5 +53,6 @@ void control_peer_init(struct control_peer *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->last_received_ms = CONTROL_NEVER;
+	ret->restart_ms = CONTROL_NEVER;
 	ret->last_error_ms = CONTROL_NEVER;
 }

@@ -69,6 +69,13 @@
 	X(ABSENT, "absent")	    /* the server says it is not online */                         \
 	X(FAILED, "failed")	    /* no path worked; see last_error */
 
+#define CONTROL_EVENT_KIND_TABLE(X)                                                                \
+	X(PEER, "peer")                                                                            \
+	X(PATH, "path")                                                                            \
+	X(RESTART, "restart")                                                                      \
+	X(RENDEZVOUS, "rendezvous")                                                                \
+	X(ADDRESSES, "addresses")
+
 #define CONTROL_CANDIDATE_TYPE_TABLE(X)                                                            \
 	X(HOST, "host")                                                                            \
 	X(SRFLX, "srflx")                                                                          \
@@ -112,6 +119,13 @@ enum control_peer_state {
 		CONTROL_PEER_STATE_COUNT
 };
 
+enum control_event_kind {
+#define X(code, name) CONTROL_EVENT_##code,
+	CONTROL_EVENT_KIND_TABLE(X)
+#undef X
+		CONTROL_EVENT_KIND_COUNT
+};
+
 /* In the order of enum ice_candidate_type. */
 enum control_candidate_type {
 #define X(code, name) CONTROL_CANDIDATE_##code,
@@ -139,6 +153,7 @@ const char *control_server_state_name(enum control_server_state s);
 const char *control_helper_state_name(enum control_helper_state s);
 const char *control_peer_state_name(enum control_peer_state s);
 const char *control_candidate_type_name(enum control_candidate_type t);
+const char *control_event_kind_name(enum control_event_kind v);
 const char *control_path_kind_name(enum control_path_kind k);
 const char *control_cipher_name(enum control_cipher c);
 
@@ -214,6 +229,10 @@ struct control_peer {
 	uint64_t last_received_ms;   /* ago: the last packet that authenticated; or CONTROL_NEVER */
 	uint64_t tx_bytes, rx_bytes; /* inside the tunnel */
 	uint64_t tx_packets, rx_packets;
+	/* ICE restarts. */
+	uint32_t restarts, switches, restart_failures;
+	uint64_t restart_ms; /* age of the last one */
+	char restart_cause[CONTROL_TEXT_BYTES];
 	char last_error[CONTROL_TEXT_BYTES]; /* a sentence */
 	uint64_t last_error_ms;		     /* ago, or CONTROL_NEVER */
 };

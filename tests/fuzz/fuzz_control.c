@@ -89,6 +89,15 @@ static void on_cancelled(void *ctx, struct control_call *call)
 	root.ended++;
 }
 
+static void on_restart(void *ctx, struct control_call *call, const char *peer)
+{
+	(void)ctx;
+	(void)peer;
+	root.begun++;
+	root.ended++;
+	control_reply_done(call);
+}
+
 static const struct control_ops ops = {
 	.status = on_status,
 	.peer = on_peer,
@@ -97,6 +106,8 @@ static const struct control_ops ops = {
 	.up = on_up,
 	.down = on_done,
 	.ping = on_ping,
+	.restart = on_restart,
+	.events = on_up,
 	.cancelled = on_cancelled,
 };
 

@@ -86,6 +86,8 @@
 	  "`ictl status` on both hosts shows what was tried.")                                     \
 	X(NO_REPLY, "NoReply", 33, true, "no reply came",                                          \
 	  "`ictl peers` shows the path; the other host may just have gone.")                       \
+	X(NO_SESSION, "NoSession", 34, true, "there is no connection to that host to restart",     \
+	  "`ictl peers` shows its state; `ictl ping` makes a connection.")                         \
 	X(NO_TUN, "NoTun", 40, true, "there is no /dev/net/tun",                                   \
 	  "Load the kernel module (modprobe tun); in a container, let it have that device.")       \
 	X(TUN_PERMISSION, "TunPermission", 41, true, "icetund may not make a network device",      \

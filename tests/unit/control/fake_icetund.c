@@ -177,6 +177,12 @@ static bool fake_peer(void *ctx, size_t index, struct control_peer *ret)
 		ret->tx_packets = 12;
 		ret->rx_bytes = 209715200;
 		ret->rx_packets = 160000;
+		ret->restarts = 3;
+		ret->switches = 2;
+		ret->restart_failures = 1;
+		ret->restart_ms = 61000;
+		text_copy(ret->restart_cause, sizeof(ret->restart_cause),
+			  "there is a better local address");
 		break;
 	case 1:
 		ret->state = CONTROL_PEER_CHECKING;
@@ -274,6 +280,36 @@ static void fake_ping(void *ctx, struct control_call *call, const char *peer, ui
 	}
 }
 
+static void fake_restart(void *ctx, struct control_call *call, const char *peer)
+{
+	(void)peer;
+	if (!scripted(ctx, call, "RestartIce"))
+		control_reply_done(call);
+}
+
+/* Three events, and then what the script has. */
+static void fake_events(void *ctx, struct control_call *call)
+{
+	struct control_event e = {.kind = CONTROL_EVENT_RENDEZVOUS,
+				  .unix_us = 1700000000123456,
+				  .text = "registered with the rendezvous server"};
+
+	control_reply_event(call, &e);
+	e.kind = CONTROL_EVENT_PEER;
+	text_copy(e.peer, sizeof(e.peer), "bob");
+	text_copy(e.text, sizeof(e.text), "the path is lost, looking for another");
+	e.has_state = true;
+	e.state = CONTROL_PEER_ROAMING;
+	control_reply_event(call, &e);
+	e.kind = CONTROL_EVENT_PATH;
+	text_copy(e.text, sizeof(e.text), "packets take another path");
+	e.has_state = false;
+	e.has_path = true;
+	fill_path(&e.path);
+	control_reply_event(call, &e);
+	(void)scripted(ctx, call, "Events");
+}
+
 static void fake_cancelled(void *ctx, struct control_call *call)
 {
 	(void)ctx;
@@ -288,6 +324,8 @@ static const struct control_ops fake_ops = {
 	.up = fake_up,
 	.down = fake_down,
 	.ping = fake_ping,
+	.restart = fake_restart,
+	.events = fake_events,
 	.cancelled = fake_cancelled,
 };
 

@@ -91,6 +91,22 @@ static void on_cancelled(void *ctx, struct control_call *call)
 	f->cancelled++;
 }
 
+static void on_restart(void *ctx, struct control_call *call, const char *peer)
+{
+	struct fixture *f = ctx;
+
+	snprintf(f->name, sizeof(f->name), "%s", peer);
+	control_reply_done(call);
+}
+
+/* Events go on until the client does not. */
+static void on_events(void *ctx, struct control_call *call)
+{
+	struct fixture *f = ctx;
+
+	f->pending = call;
+}
+
 static const struct control_ops ops = {
 	.status = on_status,
 	.peer = on_peer,
@@ -99,6 +115,8 @@ static const struct control_ops ops = {
 	.up = on_up,
 	.down = on_done,
 	.ping = on_ping,
+	.restart = on_restart,
+	.events = on_events,
 	.cancelled = on_cancelled,
 };
 

@@ -72,6 +72,13 @@ static void on_cancelled(void *ctx, struct control_call *call)
 	(void)call;
 }
 
+static void on_restart(void *ctx, struct control_call *call, const char *peer)
+{
+	(void)ctx;
+	(void)peer;
+	control_reply_done(call);
+}
+
 static const struct control_ops ops = {
 	.status = on_status,
 	.peer = on_peer,
@@ -80,6 +87,8 @@ static const struct control_ops ops = {
 	.up = on_done,
 	.down = on_done,
 	.ping = on_ping,
+	.restart = on_restart,
+	.events = on_done,
 	.cancelled = on_cancelled,
 };
 

@@ -130,7 +130,7 @@ class Daemon(FakeDaemon):
         message, self.buffer = self.buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def call(self, method, parameters=None, more=False):
+    def call(self, method, parameters=None, more=False, limit=100):
         request = {"method": method}
         if parameters is not None:
             request["parameters"] = parameters
@@ -138,7 +138,7 @@ class Daemon(FakeDaemon):
             request["more"] = True
         self.socket.sendall(json.dumps(request).encode() + b"\0")
         replies = [self.receive()]
-        while replies[-1].get("continues"):
+        while replies[-1].get("continues") and len(replies) < limit:
             replies.append(self.receive())
         assert more or len(replies) == 1
         return replies
@@ -153,6 +153,8 @@ CALLS = {
     "Up": (None, True),
     "Down": (None, False),
     "Ping": ({"peer": "bob", "count": 3}, True),
+    "RestartIce": ({"peer": "bob"}, False),
+    "Events": (None, True),  # the last: it has no end
 }
 
 
@@ -167,10 +169,10 @@ def test_methods(interface):
     for state in states:
         with Daemon("--state", state, "--lose", "1") as daemon:
             for method, (parameters, more) in CALLS.items():
-                replies = daemon.call(f"{INTERFACE}.{method}", parameters, more)
+                replies = daemon.call(f"{INTERFACE}.{method}", parameters, more, 3)
                 for reply in replies:
                     check_reply(interface, method, reply)
-                expected = {"Ping": 3, "Up": 3}.get(method, 1)
+                expected = {"Ping": 3, "Up": 3, "Events": 3}.get(method, 1)
                 assert len(replies) == expected, (method, replies)
     with Daemon() as daemon:
         check_reply(interface, "Up", daemon.call(f"{INTERFACE}.Up")[0])

@@ -51,7 +51,7 @@ TOKEN = "icetun1." + base64.urlsafe_b64encode(token_bytes()).decode().rstrip("="
 
 def ictl(path, *args, stdin="", env=None, **more):
     """Return: exit code, standard output, standard error."""
-    environment = {"PATH": os.environ["PATH"], "ICETUN_SOCKET": path, **(env or {})}
+    environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "ICETUN_SOCKET": path, **(env or {})}
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
         if name in os.environ:
             environment[name] = os.environ[name]
@@ -142,6 +142,10 @@ CASES = (
     ("ping --json", ["--lose", "1"], ["ping", "10.66.0.2", "--json", "-c2"], ""),
     ("ping, no reply", ["--lose", "2"], ["ping", "bob", "-c", "2"], ""),
     ("ping, absent", ["--fail", "Ping=PeerAbsent"], ["ping", "bob"], ""),
+    ("restart-ice", [], ["restart-ice", "bob"], ""),
+    ("restart-ice, no session", ["--fail", "RestartIce=NoSession:bob"], ["restart-ice", "bob"], ""),
+    ("events", ["--fail", "Events=NotUp"], ["events"], ""),
+    ("events --json", ["--fail", "Events=NotUp"], ["events", "--json"], ""),
     ("help", [], ["help"], ""),
     ("help exit-codes", [], ["help", "exit-codes"], ""),
     ("help up", [], ["help", "up"], ""),
@@ -197,6 +201,7 @@ def test_every_problem():
             sentences.add(result[2])
     assert len(sentences) == len(errors)
     for method, args in (("Join", ["join", "-", "-nx"]), ("Up", ["up"]), ("Down", ["down"]),
+                         ("RestartIce", ["restart-ice", "bob"]), ("Events", ["events"]),
                          ("Ping", ["ping", "bob"]), ("Ping", ["ping", "bob", "--json"])):
         with FakeDaemon(FAKE, "--fail", f"{method}=ServerRefused") as daemon:
             expect(22, ictl(daemon.path, *args, stdin=TOKEN))
@@ -366,14 +371,15 @@ def test_timeouts():
 
 def test_usage():
     for args in (["up", "--nothing"], ["up", "-x"], ["up", "extra"], ["status", "--json=1"],
-                 ["ping"], ["ping", "a", "b"], ["ping", "a", "-c"], ["ping", "a", "-c", "0"],
+                 ["ping"], ["restart-ice"], ["events", "x"], ["ping", "a", "b"], ["ping", "a", "-c"], ["ping", "a", "-c", "0"],
                  ["ping", "a", "-c", "1x"], ["ping", "a", "-c", "99999999999999999999"],
                  ["ping", "a", "-i", "0.001"], ["help", "nothing"], ["--nothing"], ["--socket"],
                  ["--nothing", "status"]):
         expect(2, ictl("/x", *args))
     for name in ("b/b", "", "\x1b[31m", "a" * 100):
         expect(30, ictl("/x", "ping", name))
-    for command in ("join", "up", "status", "peers", "ping", "down", "leave", "help"):
+    for command in ("join", "up", "status", "peers", "ping", "down", "leave", "help", "events",
+                    "restart-ice"):
         result = ictl("/x", "help", command)
         expect(0, result, f"Usage: ictl {command}")
         assert ictl("/x", command, "--help") == result
