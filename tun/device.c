@@ -14,10 +14,16 @@
 
 #define TUN_PATH "/dev/net/tun"
 
+/* Linux 6.2; headers may be older than the kernel. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
 struct tun_device {
 	char name[IFNAMSIZ];
 	int ifindex;
-	bool vnet_hdr;
+	struct tun_device_offloads offloads;
 	unsigned int queues; /* descriptors that are open */
 	int fds[TUN_DEVICE_QUEUES_MAX];
 };
@@ -105,7 +111,7 @@ static int add_queue(struct tun_device *dev, const char *path, bool multi_queue,
 	unsigned int flags = IFF_TUN | IFF_NO_PI;
 	int fd, err;
 
-	if (dev->vnet_hdr)
+	if (dev->offloads.vnet_hdr)
 		flags |= IFF_VNET_HDR;
 	if (multi_queue)
 		flags |= IFF_MULTI_QUEUE;
@@ -150,6 +156,25 @@ static int open_queues(struct tun_device *dev, const char *path, unsigned int qu
 	return 0;
 }
 
+static bool set_mask(const struct tun_device *dev, unsigned int mask)
+{
+	for (unsigned int i = 0; i < dev->queues; i++)
+		if (ioctl(dev->fds[i], TUNSETOFFLOAD, mask) < 0)
+			return false;
+	return true;
+}
+
+/* A kernel refuses a mask with a bit that it does not know. */
+static void set_offloads(struct tun_device *dev, bool want_uso)
+{
+	const unsigned int tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+	dev->offloads.uso = want_uso && set_mask(dev, tso | TUN_F_USO4 | TUN_F_USO6);
+	dev->offloads.tso = dev->offloads.uso || set_mask(dev, tso);
+	if (!dev->offloads.tso)
+		(void)set_mask(dev, 0);
+}
+
 int tun_device_open_at(const char *path, const struct tun_device_params *params,
 		       struct tun_device **ret_dev, char *why, size_t why_cap)
 {
@@ -169,8 +194,10 @@ int tun_device_open_at(const char *path, const struct tun_device_params *params,
 	if (!dev)
 		return tun_why(why, why_cap, -ENOMEM, "out of memory");
 	memcpy(dev->name, params->name, strlen(params->name));
-	dev->vnet_hdr = params->want_vnet_hdr;
+	dev->offloads.vnet_hdr = params->want_vnet_hdr;
 	err = open_queues(dev, path, params->queues, why, why_cap);
+	if (!err && params->want_vnet_hdr && params->want_tso)
+		set_offloads(dev, params->want_uso);
 	if (err) {
 		tun_device_close(dev);
 		return err;
@@ -204,9 +231,9 @@ unsigned int tun_device_queues(const struct tun_device *dev)
 	return dev->queues;
 }
 
-bool tun_device_has_vnet_hdr(const struct tun_device *dev)
+struct tun_device_offloads tun_device_offloads(const struct tun_device *dev)
 {
-	return dev->vnet_hdr;
+	return dev->offloads;
 }
 
 const char *tun_device_name(const struct tun_device *dev)

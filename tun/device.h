@@ -23,10 +23,13 @@
  * queues; each is meant for one thread. The object itself does not change after it was opened: its
  * getters may be called from any thread, the closer must be the last user.
  *
- * With want_vnet_hdr each packet has a 10 byte `struct virtio_net_hdr` (host byte order) in front,
- * in both directions. No offload is switched on by that alone: the kernel still hands out complete
- * single packets, and a header of zeros is right for each write. The header cannot be switched on
- * later, so whoever wants superpackets has to ask for it here.
+ * With want_vnet_hdr each packet has a header of TUN_VNET_BYTES (tun/vnet.h) in front, in both
+ * directions. It cannot be switched on later. No offload is switched on by that alone: the kernel
+ * still hands out complete single packets, and a header of zeros is right for each write. With
+ * want_tso it may hand out TCP superpackets, and any packet with a partial checksum; with want_uso
+ * UDP superpackets, too (Linux 6.2). What the kernel does not know is left out and no error:
+ * tun_device_offloads() says what it does. A kernel that hands out superpackets of a kind also
+ * takes them.
  *
  *	struct tun_device_params params = {.name = "icetun%d", .queues = 1};
  *	struct tun_device *dev;
@@ -56,6 +59,15 @@ struct tun_device_params {
 	const char *name;
 	unsigned int queues; /* 1 to TUN_DEVICE_QUEUES_MAX */
 	bool want_vnet_hdr;
+	bool want_tso; /* needs want_vnet_hdr */
+	bool want_uso; /* needs want_tso */
+};
+
+/* What was asked for and the kernel does. */
+struct tun_device_offloads {
+	bool vnet_hdr;
+	bool tso;
+	bool uso;
 };
 
 /*
@@ -87,8 +99,7 @@ int tun_device_fd(const struct tun_device *dev, unsigned int queue);
 
 unsigned int tun_device_queues(const struct tun_device *dev);
 
-/* Whether each packet has a `struct virtio_net_hdr` in front. */
-bool tun_device_has_vnet_hdr(const struct tun_device *dev);
+struct tun_device_offloads tun_device_offloads(const struct tun_device *dev);
 
 /* The name that the interface got when it was made, owned by @dev. An administrator may rename an
  * interface: for anything but display use the index. */

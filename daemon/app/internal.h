@@ -52,7 +52,8 @@ struct app {
 struct app_socket {
 	bool in_use;
 	uint16_t number;
-	int fd;
+	size_t fd_count;	   /* one for each worker of the data plane, or 1 */
+	int fds[DATA_MAX_WORKERS]; /* the first is control's, too */
 	struct netaddr base;
 	int ifindex;
 	uint16_t local_preference;
@@ -154,6 +155,18 @@ enum problem run_start(struct app *a, char *detail);
 void run_stop(struct run *r);
 /* Carries out what the overlay wants; after each input to it. */
 void run_pump(struct run *r);
+
+/* device.c */
+/* Workers of the data plane. */
+unsigned int device_workers(const struct config *c);
+/* No overlay address may already mean something else here. */
+enum problem device_check_overlap(struct run *r, char *detail);
+/* Makes the TUN device. */
+enum problem device_open(struct run *r, char *detail);
+/* Gives it addresses and routes and takes it up. */
+enum problem device_configure(struct run *r, char *detail);
+/* Starts the data plane on it. */
+enum problem device_start_data(struct run *r, char *detail);
 
 /* sockets.c */
 /* Opens sockets for addresses that are new and closes those of addresses that have gone.

@@ -7,6 +7,7 @@
 #include "daemon/config/stamps.h"
 #include "daemon/core/crypto/random.h"
 #include "daemon/core/crypto/secret.h"
+#include "daemon/core/signal/handshake.h"
 
 #define TICK_MS 1000
 
@@ -46,6 +47,7 @@ static void add_session(struct run *r, const struct overlay_event *e)
 	params.send_key = keys.send_key;
 	params.receive_key = keys.receive_key;
 	params.lanes = keys.lanes;
+	params.takes_partial = keys.features & SIGNAL_FEATURE_PARTIAL;
 	err = data_plane_add_session(r->data, &params);
 	secret_wipe(&keys, sizeof(keys));
 	if (err != OK)
@@ -375,25 +377,6 @@ static void on_addresses(void *ctx)
 
 /* --- start --- */
 
-static struct tun_prefix prefix_of(const struct netaddr *a, uint8_t length_bits)
-{
-	struct tun_prefix p = {
-		.family = a->family,
-		.length_bits = length_bits,
-	};
-
-	memcpy(p.ip, a->ip, netaddr_ip_bytes(a));
-	return p;
-}
-
-static struct tun_prefix network_of(const struct netprefix *n)
-{
-	struct netaddr a = {.family = n->family};
-
-	memcpy(a.ip, n->ip, sizeof(a.ip));
-	return prefix_of(&a, n->length_bits);
-}
-
 static enum ice_policy policy_of(enum config_candidates c)
 {
 	switch (c) {
@@ -418,7 +401,8 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.mtu = r->app->config->mtu_bytes,
 		.ta_ms = r->app->config->ta_ms,
 		.policy = policy_of(r->app->config->candidates),
-		.lanes = 1 + DATA_MAX_WORKERS,
+		.lanes = (uint8_t)(DATA_FIRST_LANE + device_workers(r->app->config)),
+		.features = r->app->config->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0,
 		.max_sockets = APP_MAX_SOCKETS,
 		.noise = &s->noise,
 		.certificate = s->certificate,
@@ -446,87 +430,6 @@ static enum problem start_overlay(struct run *r, char *detail)
 	if (why == DROP_EXPIRED)
 		return PROBLEM_MEMBERSHIP_EXPIRED;
 	return why == OK ? PROBLEM_INTERNAL : PROBLEM_STATE_DAMAGED;
-}
-
-/* No overlay address may already mean something else here. */
-static enum problem check_overlap(struct run *r, char *detail)
-{
-	const struct cert *own = overlay_own_cert(r->overlay);
-	struct tun_overlap overlap;
-	char text[NETPREFIX_TEXT_BYTES], why[TUN_WHY_CAP];
-
-	for (size_t i = 0; i < own->network_count; i++) {
-		struct tun_prefix p = network_of(&own->networks[i]);
-		int n = tun_netcfg_find_overlap(r->netcfg, &p, 0, &overlap, why, sizeof(why));
-
-		if (n < 0) {
-			snprintf(detail, APP_DETAIL_BYTES, "%s", why);
-			return PROBLEM_INTERNAL;
-		}
-		if (n > 0) {
-			snprintf(detail, APP_DETAIL_BYTES, "%s overlaps %s",
-				 netprefix_format(&own->networks[i], text), overlap.text);
-			return PROBLEM_ROUTE_OVERLAP;
-		}
-	}
-	return PROBLEM_NONE;
-}
-
-static enum problem open_tun(struct run *r, char *detail)
-{
-	struct tun_device_params params = {.name = r->app->config->interface_name, .queues = 1};
-	int n = tun_device_open(&params, &r->tun, detail, APP_DETAIL_BYTES);
-
-	if (n == 0)
-		return PROBLEM_NONE;
-	return n == -ENODEV		     ? PROBLEM_NO_TUN
-	       : n == -EPERM || n == -EACCES ? PROBLEM_TUN_PERMISSION
-	       : n == -EBUSY		     ? PROBLEM_INTERFACE_EXISTS
-					     : PROBLEM_INTERNAL;
-}
-
-static enum problem configure_tun(struct run *r, char *detail)
-{
-	const struct cert *own = overlay_own_cert(r->overlay);
-	int ifindex = tun_device_ifindex(r->tun);
-	int n = tun_netcfg_set_no_autoconf(r->netcfg, ifindex, detail, APP_DETAIL_BYTES);
-
-	if (n == 0)
-		n = tun_netcfg_set_mtu(r->netcfg, ifindex, r->app->config->mtu_bytes, detail,
-				       APP_DETAIL_BYTES);
-	if (n == 0)
-		n = tun_netcfg_set_up(r->netcfg, ifindex, true, detail, APP_DETAIL_BYTES);
-	for (size_t i = 0; n == 0 && i < own->address_count; i++) {
-		uint8_t bits = own->addresses[i].family == NETADDR_IP4 ? 32 : 128;
-		struct tun_prefix p = prefix_of(&own->addresses[i], bits);
-
-		n = tun_netcfg_add_address(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
-	}
-	for (size_t i = 0; n == 0 && i < own->network_count; i++) {
-		struct tun_prefix p = network_of(&own->networks[i]);
-
-		n = tun_netcfg_add_route(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
-	}
-	return n == 0 ? PROBLEM_NONE : n == -EPERM ? PROBLEM_TUN_PERMISSION : PROBLEM_INTERNAL;
-}
-
-static enum problem start_data(struct run *r, char *detail)
-{
-	struct data_params params = {
-		.tun_fd = tun_device_fd(r->tun, 0),
-		.workers = 1,
-		.max_peers = APP_MAX_PEERS,
-		.max_sessions = 4 * APP_MAX_PEERS,
-		.ring_bytes = 256 * 1024,
-	};
-	enum err e = data_plane_create(&r->data, &params);
-
-	if (e == OK)
-		e = data_plane_set_routes(r->data, overlay_routes(r->overlay));
-	if (e == OK)
-		return PROBLEM_NONE;
-	snprintf(detail, APP_DETAIL_BYTES, "%s", err_text(e));
-	return PROBLEM_INTERNAL;
 }
 
 static enum problem start_signal(struct run *r, char *detail)
@@ -609,13 +512,13 @@ enum problem run_start(struct app *a, char *detail)
 	if (tun_netcfg_create(&r->netcfg, detail, APP_DETAIL_BYTES) == 0)
 		p = start_overlay(r, detail);
 	if (p == PROBLEM_NONE)
-		p = check_overlap(r, detail);
+		p = device_check_overlap(r, detail);
 	if (p == PROBLEM_NONE)
-		p = open_tun(r, detail);
+		p = device_open(r, detail);
 	if (p == PROBLEM_NONE)
-		p = configure_tun(r, detail);
+		p = device_configure(r, detail);
 	if (p == PROBLEM_NONE)
-		p = start_data(r, detail);
+		p = device_start_data(r, detail);
 	if (p == PROBLEM_NONE && servers_create(r) != OK)
 		p = PROBLEM_INTERNAL;
 	if (p == PROBLEM_NONE)

@@ -14,6 +14,12 @@ static struct app_socket *find_base(struct run *r, const struct netaddr *ip)
 	return NULL;
 }
 
+static void close_fds(const struct app_socket *s)
+{
+	for (size_t i = 0; i < s->fd_count; i++)
+		close(s->fds[i]);
+}
+
 static void close_socket(struct run *r, struct app_socket *s)
 {
 	char text[NETADDR_TEXT_BYTES];
@@ -21,7 +27,7 @@ static void close_socket(struct run *r, struct app_socket *s)
 	log_info("socket.close", "address=%s", netaddr_format(&s->base, text));
 	overlay_remove_socket(r->overlay, app_now_us(), s->number);
 	data_plane_remove_socket(r->data, s->number);
-	close(s->fd);
+	close_fds(s);
 	s->in_use = false;
 }
 
@@ -29,13 +35,14 @@ static void close_socket(struct run *r, struct app_socket *s)
 static enum err add_socket(struct run *r, struct app_socket *s, uint16_t port)
 {
 	struct netaddr ip = s->base;
-	enum err e = net_udp_open(&ip, port, &s->fd, &s->base);
+	enum err e = net_udp_open_group(&ip, port, device_workers(r->app->config), s->fds,
+					&s->fd_count, &s->base);
 
 	if (e != OK)
 		return e;
-	e = data_plane_add_socket(r->data, s->number, s->fd);
+	e = data_plane_add_socket(r->data, s->number, s->fds, s->fd_count);
 	if (e != OK) {
-		close(s->fd);
+		close_fds(s);
 		return e;
 	}
 	s->in_use = true;
@@ -161,7 +168,7 @@ void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *bu
 
 		if (!s->in_use || s->number != t->socket)
 			continue;
-		e = net_udp_send(s->fd, &t->to, buf, t->len);
+		e = net_udp_send(s->fds[0], &t->to, buf, t->len);
 		if (e == ERR_NETWORK || e == ERR_NO_ADDRESS || e == ERR_PERMISSION)
 			overlay_on_send_error(r->overlay, app_now_us(), t->socket, &t->to);
 		return;

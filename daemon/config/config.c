@@ -94,6 +94,44 @@ static bool parse_interfaces(struct config *config, const struct key *key, const
 	return more == 0;
 }
 
+static const struct {
+	const char *name;
+	size_t at;
+} offload_names[] = {
+	{"tun-tcp", offsetof(struct config_offloads, tun_tcp)},
+	{"tun-udp", offsetof(struct config_offloads, tun_udp)},
+	{"udp-segment", offsetof(struct config_offloads, udp_segment)},
+	{"udp-gro", offsetof(struct config_offloads, udp_gro)},
+	{"partial-checksums", offsetof(struct config_offloads, partial_checksums)},
+};
+
+static bool set_offload(struct config_offloads *o, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(offload_names); i++) {
+		if (strcmp(offload_names[i].name, name) == 0) {
+			*(bool *)((char *)o + offload_names[i].at) = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_offloads(struct config *config, const struct key *key, const char *value)
+{
+	char item[CONFIG_INTERFACE_BYTES * 2];
+	int more;
+
+	(void)key;
+	memset(&config->offloads, 0, sizeof(config->offloads));
+	if (strcmp(value, "none") == 0)
+		return true;
+	while ((more = value_next_item(&value, item, sizeof(item))) == 1) {
+		if (!set_offload(&config->offloads, item))
+			return false;
+	}
+	return more == 0;
+}
+
 static bool parse_stun_servers(struct config *config, const struct key *key, const char *value)
 {
 	char item[CONFIG_ENDPOINT_BYTES];
@@ -199,6 +237,11 @@ static const struct key keys[] = {
 	 TEXT(interface_name)},
 	{"Interface", "MTU", "1280", "a whole number from 576 to 65535 (below 1280 without IPv6)",
 	 parse_u32, NUMBER(mtu_bytes, 576, 65535)},
+	{"Data", "Workers", "0", "a whole number from 1 to 8, or 0 for one for each processor",
+	 parse_u32, NUMBER(workers, 0, 8)},
+	{"Data", "Offloads", "tun-tcp tun-udp udp-segment udp-gro partial-checksums",
+	 "a list of tun-tcp, tun-udp, udp-segment, udp-gro, partial-checksums, or none",
+	 parse_offloads, OTHER(offloads)},
 	{"Ice", "Port", "0", "a port from 1 to 65535, or 0 for a random one that is kept",
 	 parse_u16, NUMBER(port, 0, 65535)},
 	{"Ice", "AllowInterfaces", "", "at most 16 device names, separated by spaces",

@@ -23,6 +23,7 @@
 #ifndef ICETUN_CONFIG_CONFIG_H
 #define ICETUN_CONFIG_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,6 +65,14 @@ enum config_candidates {
 	CONFIG_CANDIDATES_RELAY,   /* relays alone: peers learn no address of this host */
 };
 
+/* What of the kernel's help for packets may be used. */
+struct config_offloads {
+	bool tun_tcp, tun_udp;	/* superpackets from and to the device */
+	bool udp_segment;	/* trains to the network */
+	bool udp_gro;		/* trains from the network */
+	bool partial_checksums; /* inner checksums that nobody computes */
+};
+
 struct config {
 	/* [Daemon] */
 	char state_directory[CONFIG_PATH_BYTES];
@@ -76,6 +85,10 @@ struct config {
 	/* [Interface] */
 	char interface_name[CONFIG_INTERFACE_BYTES];
 	uint32_t mtu_bytes;
+
+	/* [Data] */
+	uint32_t workers; /* 0 = one for each processor, at most 4 */
+	struct config_offloads offloads;
 
 	/* [Ice] */
 	uint16_t port;			/* 0 = a random one, kept in the state directory */

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
+#include "daemon/data/rx.h"
+#include "daemon/data/send.h"
 #include "daemon/data/worker.h"
+#include "tun/vnet.h"
 
 #define MAX_PEERS      ((size_t)1 << 20)
 #define MAX_SESSIONS   ((size_t)1 << 21)
@@ -16,17 +19,34 @@
 
 static bool params_are_valid(const struct data_params *p)
 {
-	return p->tun_fd >= 0 && p->workers >= 1 && p->workers <= DATA_MAX_WORKERS &&
-	       p->max_peers >= 1 && p->max_peers <= MAX_PEERS && p->max_sessions >= 1 &&
+	if (p->workers < 1 || p->workers > DATA_MAX_WORKERS)
+		return false;
+	for (unsigned int i = 0; i < p->workers; i++) {
+		if (p->tun_fds[i] < 0)
+			return false;
+	}
+	return p->max_peers >= 1 && p->max_peers <= MAX_PEERS && p->max_sessions >= 1 &&
 	       p->max_sessions <= MAX_SESSIONS && p->ring_bytes >= MIN_RING_BYTES &&
 	       p->ring_bytes <= MAX_RING_BYTES && (p->ring_bytes & (p->ring_bytes - 1)) == 0;
+}
+
+static void set_offloads(struct data_plane *d, const struct data_offloads *wanted)
+{
+	d->allowed = *wanted;
+	d->allowed.tun_tcp &= wanted->vnet_header;
+	d->allowed.tun_udp &= wanted->vnet_header;
+	d->allowed.partial &= wanted->vnet_header;
+	atomic_store(&d->offloads.tun_tcp, d->allowed.tun_tcp);
+	atomic_store(&d->offloads.tun_udp, d->allowed.tun_udp);
+	atomic_store(&d->offloads.udp_segment, wanted->udp_segment && send_knows_segment());
+	atomic_store(&d->offloads.udp_gro, wanted->udp_gro);
 }
 
 static enum err plane_init(struct data_plane *d, const struct data_params *params)
 {
 	enum err e;
 
-	d->tun_fd = params->tun_fd;
+	set_offloads(d, &params->offloads);
 	d->max_peers = params->max_peers;
 	d->max_sessions = params->max_sessions;
 	d->bucket_count = 1;
@@ -43,7 +63,7 @@ static enum err plane_init(struct data_plane *d, const struct data_params *param
 	while (d->worker_count < params->workers) {
 		struct worker *w = &d->workers[d->worker_count];
 
-		e = worker_init(w, d, d->worker_count++, params->ring_bytes);
+		e = worker_init(w, d, d->worker_count++, params);
 		if (e)
 			return e;
 	}
@@ -112,8 +132,7 @@ void data_plane_destroy(struct data_plane *d)
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-/* Return: the slot of @socket, or DATA_MAX_SOCKETS. */
-static uint32_t socket_slot(const struct data_plane *d, uint16_t socket)
+uint32_t socket_slot(const struct data_plane *d, uint16_t socket)
 {
 	uint32_t slot = 0;
 
@@ -132,13 +151,32 @@ static void socket_free(struct qsbr_item *item)
 	socket_destroy(container_of(item, struct data_socket, retired));
 }
 
-enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd)
+/* Return: the worker's descriptor, or -1: it has none of its own. */
+static int polled_fd(const struct data_socket *s, unsigned int worker)
+{
+	return worker < s->fd_count ? s->fds[worker] : -1;
+}
+
+static enum err socket_poll(struct data_plane *d, const struct data_socket *s, uint32_t slot)
+{
+	bool has_gro = atomic_load(&d->offloads.udp_gro);
+	enum err e = OK;
+
+	for (unsigned int i = 0; e == OK && i < s->fd_count; i++) {
+		if (has_gro && !rx_enable_gro(s->fds[i]))
+			atomic_store(&d->offloads.udp_gro, false);
+		e = worker_poll_socket(&d->workers[i], s->fds[i], slot);
+	}
+	return e;
+}
+
+enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, const int *fds, size_t count)
 {
 	struct data_socket *s;
 	uint32_t slot = 0;
-	enum err e = OK;
+	enum err e;
 
-	if (socket == DATA_NO_SOCKET)
+	if (socket == DATA_NO_SOCKET || (count != 1 && count != d->worker_count))
 		return ERR_INVALID;
 	if (socket_slot(d, socket) < DATA_MAX_SOCKETS)
 		return ERR_EXISTS;
@@ -150,10 +188,10 @@ enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd)
 	if (!s)
 		return ERR_NO_MEMORY;
 	s->number = socket;
-	s->fd = fd;
+	s->fd_count = (uint16_t)count;
+	memcpy(s->fds, fds, count * sizeof(*fds));
 	atomic_store(&d->sockets[slot], s);
-	for (unsigned int i = 0; e == OK && i < d->worker_count; i++)
-		e = worker_poll_socket(&d->workers[i], fd, slot);
+	e = socket_poll(d, s, slot);
 	if (e)
 		data_plane_remove_socket(d, socket);
 	return e;
@@ -173,8 +211,10 @@ void data_plane_remove_socket(struct data_plane *d, uint16_t socket)
 			data_plane_clear_path(d, peer);
 	}
 	s = atomic_load(&d->sockets[slot]);
-	for (unsigned int i = 0; i < d->worker_count; i++)
-		worker_unpoll_socket(&d->workers[i], s->fd);
+	for (unsigned int i = 0; i < d->worker_count; i++) {
+		if (polled_fd(s, i) >= 0)
+			worker_unpoll_socket(&d->workers[i], polled_fd(s, i));
+	}
 	atomic_store(&d->sockets[slot], NULL);
 	qsbr_retire(&d->qsbr, &s->retired, socket_free);
 	qsbr_synchronize(&d->qsbr);
@@ -241,238 +281,6 @@ void data_plane_remove_server(struct data_plane *d, uint16_t socket, const struc
 	qsbr_retire(&d->qsbr, &removed->retired, server_free);
 }
 
-/* --- sessions -------------------------------------------------------------------------------- */
-
-static void stats_add(struct data_stats *sum, const struct data_stats *s)
-{
-	sum->rx_packets += s->rx_packets;
-	sum->rx_bytes += s->rx_bytes;
-	sum->tx_packets += s->tx_packets;
-	sum->tx_bytes += s->tx_bytes;
-	if (s->last_rx_us > sum->last_rx_us)
-		sum->last_rx_us = s->last_rx_us;
-	if (s->last_tx_us > sum->last_tx_us)
-		sum->last_tx_us = s->last_tx_us;
-}
-
-static struct data_stats session_stats(const struct session *s)
-{
-	struct data_stats sum = {0};
-
-	for (unsigned int i = 0; i < s->plane->worker_count; i++) {
-		const struct session_worker *w = &s->workers[i];
-		struct data_stats one = {
-			.rx_packets = counter_get(&w->rx_packets),
-			.rx_bytes = counter_get(&w->rx_bytes),
-			.tx_packets = counter_get(&w->tx_packets),
-			.tx_bytes = counter_get(&w->tx_bytes),
-			.last_rx_us = counter_get(&w->last_rx_us),
-			.last_tx_us = counter_get(&w->last_tx_us),
-		};
-
-		stats_add(&sum, &one);
-	}
-	return sum;
-}
-
-static void session_destroy(struct session *s)
-{
-	for (unsigned int i = 0; i < DATA_MAX_WORKERS; i++)
-		tunnel_tx_destroy(s->workers[i].tx);
-	tunnel_rx_destroy(s->rx);
-	free(s);
-}
-
-/* The last a session does: what it has counted goes to its peer. */
-static void session_free(struct qsbr_item *item)
-{
-	struct session *s = container_of(item, struct session, retired);
-	struct peer *peer = &s->plane->peers[s->peer];
-	struct data_stats stats = session_stats(s);
-	struct session **at = &peer->sessions;
-
-	stats_add(&peer->past, &stats);
-	while (*at != s)
-		at = &(*at)->peer_next;
-	*at = s->peer_next;
-	s->plane->session_count--;
-	session_destroy(s);
-}
-
-static enum err session_create(struct session **ret, struct data_plane *d,
-			       const struct data_session_params *params)
-{
-	struct session *s = aligned_alloc(_Alignof(struct session), sizeof(*s));
-	enum err e;
-
-	if (!s)
-		return ERR_NO_MEMORY;
-	memset(s, 0, sizeof(*s));
-	s->plane = d;
-	s->peer = params->peer;
-	s->local_index = params->local_index;
-	s->allowed_count = params->allowed_count;
-	for (size_t i = 0; i < params->allowed_count; i++)
-		s->allowed[i] = params->allowed[i];
-	e = tunnel_rx_create(&s->rx, params->cipher, params->receive_key, params->lanes);
-	for (unsigned int i = 0; e == OK && i < d->worker_count; i++)
-		e = tunnel_tx_create(&s->workers[i].tx, params->cipher, params->send_key,
-				     params->remote_index, (uint8_t)(DATA_FIRST_LANE + i));
-	if (e) {
-		session_destroy(s);
-		return e;
-	}
-	*ret = s;
-	return OK;
-}
-
-enum err data_plane_add_session(struct data_plane *d, const struct data_session_params *params)
-{
-	struct session *_Atomic *bucket = session_bucket(d, params->local_index);
-	struct session *s;
-	enum err e;
-
-	if (params->peer >= d->max_peers || params->allowed_count > DATA_MAX_ALLOWED)
-		return ERR_INVALID;
-	if (session_find(d, params->local_index))
-		return ERR_EXISTS;
-	if (d->session_count == d->max_sessions)
-		qsbr_synchronize(&d->qsbr); /* removed ones may only wait to be freed */
-	if (d->session_count == d->max_sessions)
-		return ERR_LIMIT;
-	e = session_create(&s, d, params);
-	if (e)
-		return e;
-	d->session_count++;
-	s->peer_next = d->peers[s->peer].sessions;
-	d->peers[s->peer].sessions = s;
-	atomic_store(&s->chain_next, atomic_load(bucket));
-	atomic_store(bucket, s);
-	return OK;
-}
-
-static void session_remove(struct data_plane *d, struct session *s)
-{
-	const struct path *path = atomic_load(&d->peers[s->peer].path);
-	struct session *_Atomic *at = session_bucket(d, s->local_index);
-
-	if (path && path->session == s)
-		data_plane_clear_path(d, s->peer);
-	while (atomic_load(at) != s)
-		at = &atomic_load(at)->chain_next;
-	atomic_store(at, atomic_load(&s->chain_next));
-	s->is_removed = true;
-	qsbr_retire(&d->qsbr, &s->retired, session_free);
-}
-
-void data_plane_remove_session(struct data_plane *d, uint32_t local_index)
-{
-	struct session *s = session_find(d, local_index);
-
-	if (s)
-		session_remove(d, s);
-}
-
-static struct session *first_live_session(const struct peer *peer)
-{
-	struct session *s = peer->sessions;
-
-	while (s && s->is_removed)
-		s = s->peer_next;
-	return s;
-}
-
-void data_plane_remove_peer(struct data_plane *d, uint32_t peer)
-{
-	struct session *s;
-
-	if (peer >= d->max_peers)
-		return;
-	data_plane_clear_path(d, peer);
-	/* From the start each time: a removal may free any session that was removed before. */
-	while ((s = first_live_session(&d->peers[peer])))
-		session_remove(d, s);
-	qsbr_synchronize(&d->qsbr);
-	memset(&d->peers[peer].past, 0, sizeof(d->peers[peer].past));
-}
-
-/* --- paths and routes ------------------------------------------------------------------------ */
-
-static void path_free(struct qsbr_item *item)
-{
-	free(container_of(item, struct path, retired));
-}
-
-static void path_publish(struct data_plane *d, uint32_t peer, struct path *path)
-{
-	struct path *old = atomic_exchange(&d->peers[peer].path, path);
-
-	if (old)
-		qsbr_retire(&d->qsbr, &old->retired, path_free);
-}
-
-enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
-			     const struct data_path *path)
-{
-	struct session *session = session_find(d, local_index);
-	uint32_t slot = socket_slot(d, path->socket);
-	struct path *p;
-
-	if (!session || slot == DATA_MAX_SOCKETS)
-		return ERR_NOT_FOUND;
-	if (session->peer != peer || path->remote.port == 0 ||
-	    (path->channel && (path->channel & 0xf000) != 0x4000))
-		return ERR_INVALID;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return ERR_NO_MEMORY;
-	p->session = session;
-	p->fd = atomic_load(&d->sockets[slot])->fd;
-	p->socket = path->socket;
-	p->channel = path->channel;
-	p->remote = path->remote;
-	p->to_len = net_sockaddr_from(&path->remote, &p->to);
-	if (p->to_len == 0) {
-		free(p);
-		return ERR_INVALID;
-	}
-	path_publish(d, peer, p);
-	return OK;
-}
-
-void data_plane_clear_path(struct data_plane *d, uint32_t peer)
-{
-	if (peer < d->max_peers)
-		path_publish(d, peer, NULL);
-}
-
-static void routes_free(struct qsbr_item *item)
-{
-	struct routes *r = container_of(item, struct routes, retired);
-
-	route_table_destroy(r->table);
-	free(r);
-}
-
-enum err data_plane_set_routes(struct data_plane *d, const struct route_table *table)
-{
-	struct routes *r = malloc(sizeof(*r));
-	struct routes *old;
-	enum err e;
-
-	if (!r)
-		return ERR_NO_MEMORY;
-	e = route_table_clone(&r->table, table);
-	if (e) {
-		free(r);
-		return e;
-	}
-	old = atomic_exchange(&d->routes, r);
-	if (old)
-		qsbr_retire(&d->qsbr, &old->retired, routes_free);
-	return OK;
-}
-
 /* --- from the workers ------------------------------------------------------------------------ */
 
 int data_plane_wakeup_fd(const struct data_plane *d)
@@ -522,16 +330,20 @@ enum err data_plane_inject(struct data_plane *d, const uint8_t *packet, size_t l
 		return DROP_TOO_LONG;
 	if (packet[0] < TUNNEL_TYPE_MIN)
 		return DROP_UNKNOWN_TYPE;
-	/* The only one: a session's windows have one owner. */
 	return worker_inject(&d->workers[0], packet, len, socket, from);
 }
 
 enum err data_plane_write_tun(struct data_plane *d, const uint8_t *packet, size_t len)
 {
+	uint8_t header[TUN_VNET_BYTES] = {0};
+	struct iovec parts[] = {
+		{.iov_base = header, .iov_len = d->allowed.vnet_header ? sizeof(header) : 0},
+		{.iov_base = (void *)(uintptr_t)packet, .iov_len = len},
+	};
 	ssize_t written;
 
 	do
-		written = write(d->tun_fd, packet, len);
+		written = writev(d->workers[0].tun_fd, parts, 2);
 	while (written < 0 && errno == EINTR);
 	if (written < 0)
 		return net_error(errno) == DROP_QUEUE_FULL ? DROP_QUEUE_FULL : DROP_SEND;
@@ -562,6 +374,15 @@ bool data_plane_session_stats(const struct data_plane *d, uint32_t local_index,
 	if (s)
 		*ret = session_stats(s);
 	return s != NULL;
+}
+
+void data_plane_offloads(const struct data_plane *d, struct data_offloads *ret)
+{
+	*ret = d->allowed;
+	ret->tun_tcp = atomic_load(&d->offloads.tun_tcp);
+	ret->tun_udp = atomic_load(&d->offloads.tun_udp);
+	ret->udp_segment = atomic_load(&d->offloads.udp_segment);
+	ret->udp_gro = atomic_load(&d->offloads.udp_gro);
 }
 
 void data_plane_counters(const struct data_plane *d, struct data_counters *ret)

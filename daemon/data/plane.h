@@ -20,8 +20,19 @@
  * A datagram's first byte decides: 0-3 STUN, 64-79 TURN's ChannelData, 192-255 ours, anything else
  * is dropped. ChannelData counts only from a server that was added to the socket it came to; what is
  * in it is either ours, and opened where it stands, or the control thread's. Packets are opened by
- * receiver index; the inner source must lie in the session's `allowed`. Each direction takes at most
- * a budget per turn, so neither starves the other, and each packet leaves at once.
+ * receiver index; the inner source must lie in the session's `allowed`.
+ *
+ * Packets move in trains. What the kernel hands out of the TUN as one superpacket is cut and sealed
+ * straight into the send slab (core/tunnel/segment.h), and goes to the kernel as one datagram of 64 KiB
+ * with the size to cut it to (UDP_SEGMENT), several of them with one call. What the kernel has joined
+ * of a peer's datagrams (UDP_GRO) is opened where it lies, put in order, joined flow by flow
+ * (core/tunnel/coalesce.h), and written to the TUN as one superpacket. A train is what is there, never
+ * what may come: a single packet leaves at once. Each direction takes at most a budget per turn, so
+ * neither starves the other.
+ *
+ * Each of these offloads is looked for when a plane or a socket is made, has a switch in struct
+ * data_params, and is given up for good when the kernel refuses it later, packet by packet, without
+ * losing what was under way; data_plane_offloads() says what is in use.
  *
  * Everything that needs thought goes to the control thread through bounded rings, one for each kind
  * of sender, so that a flood of one kind cannot push out another: inputs that are authenticated or
@@ -32,9 +43,13 @@
  * rendezvous, goes from the control thread to the worker by data_plane_inject(): windows and
  * statistics stay where they are.
  *
- * The control thread sends on the same sockets by itself, with lane 0 of each session's key; worker
- * w seals with lane 1 + w. There is one worker now: replay windows of a session have one owner, and
- * reuseport sockets do not promise that a lane always arrives at the same worker.
+ * Workers share nothing that one packet changes. Worker w owns queue w of the TUN and socket w of each
+ * local address, and seals with lane 1 + w; the control thread sends on socket 0, with lane 0. Several
+ * sockets on one address are a reuseport group, which net_udp_open_group() has told to hand each
+ * datagram to the socket of its lane: so a flow that one worker of the peer sends stays with one worker
+ * here, and in order. Nothing depends on it: the kernel may join datagrams of two lanes, and a peer may
+ * have more workers than we. Any worker opens any packet, for replay windows are made for that
+ * (core/tunnel/window.h), and each has a prepared key of its own.
  */
 #ifndef ICETUN_DATA_PLANE_H
 #define ICETUN_DATA_PLANE_H
@@ -50,7 +65,7 @@
 
 #define DATA_NO_PEER	      UINT32_MAX
 #define DATA_NO_SOCKET	      UINT16_MAX /* the rendezvous: no path */
-#define DATA_MAX_WORKERS      1
+#define DATA_MAX_WORKERS      8
 #define DATA_FIRST_LANE	      1 /* worker w seals with this lane + w; below is control's */
 #define DATA_MAX_SOCKETS      256
 #define DATA_MAX_SERVERS      16 /* of one socket */
@@ -59,12 +74,24 @@
 
 struct data_plane;
 
+/* In data_params: what may be used. From data_plane_offloads(): what is. */
+struct data_offloads {
+	bool vnet_header; /* the TUN has headers (tun/vnet.h) in front of packets */
+	bool tun_tcp;	  /* TCP superpackets are written to the TUN; needs the header */
+	bool tun_udp;	  /* the same of UDP */
+	bool udp_segment; /* trains to the network */
+	bool udp_gro;	  /* trains from the network */
+	bool partial;	  /* checksums stay partial where the peer takes that; needs the header */
+};
+
 struct data_params {
-	int tun_fd;	      /* nonblocking, one packet a read; stays the caller's */
+	/* One for each worker, nonblocking, one packet a read; stay the caller's. */
+	int tun_fds[DATA_MAX_WORKERS];
 	unsigned int workers; /* 1..DATA_MAX_WORKERS */
 	size_t max_peers;     /* peer numbers are below this; 1..2^20 */
 	size_t max_sessions;  /* 1..2^21; old and new key of a peer are two */
-	size_t ring_bytes;    /* of each of the four rings, 4096..2^26, a power of two */
+	size_t ring_bytes; /* of each of the four rings of a worker, 4096..2^26, a power of two */
+	struct data_offloads offloads; /* vnet_header must be what the TUN has */
 };
 
 /* Starts the workers, with all signals blocked in them. Return: OK; ERR_INVALID for a parameter out
@@ -76,10 +103,12 @@ void data_plane_destroy(struct data_plane *d);
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-/* @fd: a nonblocking UDP socket, which stays the caller's and must stay open until
- * data_plane_remove_socket() has returned. Return: OK; ERR_INVALID for DATA_NO_SOCKET; ERR_EXISTS; ERR_LIMIT; ERR_NO_MEMORY;
- * ERR_SYSTEM when the descriptor cannot be polled. */
-MUST_USE enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, int fd);
+/* @fds: @count nonblocking UDP sockets on one address, one for each worker, or a single one, which then
+ * all workers use. They stay the caller's and must stay open until data_plane_remove_socket() has
+ * returned. Return: OK; ERR_INVALID for DATA_NO_SOCKET or another @count; ERR_EXISTS; ERR_LIMIT;
+ * ERR_NO_MEMORY; ERR_SYSTEM when a descriptor cannot be polled. */
+MUST_USE enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, const int *fds,
+					size_t count);
 /* Also clears every path over this socket. When it returns, no worker uses the descriptor.
  * An unknown @socket is fine. */
 void data_plane_remove_socket(struct data_plane *d, uint16_t socket);
@@ -104,6 +133,7 @@ struct data_session_params {
 	const uint8_t *send_key; /* AEAD_KEY_BYTES each, copied */
 	const uint8_t *receive_key;
 	uint8_t lanes;			 /* lanes that the peer may use, 1..TUNNEL_LANES_MAX */
+	bool takes_partial;		 /* TUNNEL_TYPE_PARTIAL may be sent */
 	const struct netprefix *allowed; /* inner sources that are the peer's, copied */
 	size_t allowed_count;		 /* 0..DATA_MAX_ALLOWED */
 };
@@ -123,9 +153,11 @@ struct data_path {
 	/* 0, or the TURN channel (0x4000..0x4fff): each datagram is then sent as ChannelData
 	 * (RFC 8656 s. 12.4) and @remote is the TURN server. */
 	uint16_t channel;
+	uint16_t max_bytes; /* longest inner packet that it takes; 0: no limit is known */
 };
 
-/* From now on packets for @peer are sealed with this session and sent on this path.
+/* From now on packets for @peer are sealed with this session and sent on this path. TCP that is longer
+ * than the path takes is cut; the rest is DROP_TOO_LONG.
  * Return: OK; ERR_NOT_FOUND for an unknown session or socket; ERR_INVALID when the session is
  * another peer's, or the remote address or channel is none; ERR_NO_MEMORY. */
 MUST_USE enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
@@ -217,11 +249,11 @@ bool data_plane_session_stats(const struct data_plane *d, uint32_t local_index,
  * What is in a ring but not popped yet counts as handed over; what did not fit is DROP_QUEUE_FULL.
  */
 struct data_counters {
-	uint64_t tun_in;      /* packets read from the TUN */
+	uint64_t tun_in;      /* packets read from the TUN, those in superpackets singly */
 	uint64_t tx_sent;     /* of these: sent to a peer */
 	uint64_t tx_unrouted; /* of these: handed to control */
 	struct drop_counters tx_drops;
-	uint64_t udp_in;      /* datagrams received */
+	uint64_t udp_in;      /* datagrams received, those that came joined singly */
 	uint64_t rx_injected; /* packets taken from data_plane_inject() */
 	uint64_t rx_tun;      /* of both: written to the TUN */
 	uint64_t rx_control;  /* of both: handed to control */
@@ -233,6 +265,8 @@ struct data_counters {
 	uint64_t pop_too_long;	   /* inputs that did not fit the buffer of data_plane_pop() */
 };
 
+/* What is in use now. */
+void data_plane_offloads(const struct data_plane *d, struct data_offloads *ret);
 /* Sums of all workers. */
 void data_plane_counters(const struct data_plane *d, struct data_counters *ret);
 /* tx_drops + rx_drops, by reason. */

@@ -5,12 +5,20 @@
  * after. `_Atomic` pointers are written by the control thread and loaded by workers, sequentially
  * consistent (qsbr.h says why). Counters are written by one worker and read by the control thread,
  * relaxed: each is right by itself.
+ *
+ *	plane.c    life, sockets, rings, statistics	control thread
+ *	session.c  sessions, paths, routes		control thread
+ *	worker.c   the thread and its loop		worker
+ *	rx.c	   UDP to TUN				worker
+ *	tx.c	   TUN to UDP				worker
+ *	send.c	   trains of sealed packets		worker
  */
 #ifndef ICETUN_DATA_STATE_H
 #define ICETUN_DATA_STATE_H
 
 #include <pthread.h>
 
+#include "daemon/core/tunnel/coalesce.h"
 #include "daemon/core/tunnel/keys.h"
 #include "daemon/data/bell.h"
 #include "daemon/data/plane.h"
@@ -36,9 +44,11 @@ static inline void counter_add(counter *c, uint64_t n)
 	counter_set(c, counter_get(c) + n);
 }
 
-/* What one worker does to a session. The lane's counter and the windows live in tx and rx. */
+/* What one worker does to a session; the worker's own but for the counters. */
 struct session_worker {
-	_Alignas(64) struct tunnel_tx *tx;
+	_Alignas(64) struct tunnel_lane lane;
+	/* Prepared with the worker's first packet of the direction, for it costs a kilobyte. */
+	struct aead *tx_key, *rx_key;
 	counter rx_packets, rx_bytes, tx_packets, tx_bytes, last_rx_us, last_tx_us;
 };
 
@@ -48,28 +58,33 @@ struct session {
 	struct session *_Atomic chain_next; /* in its bucket */
 	uint32_t local_index;
 	uint32_t peer;
-	struct tunnel_rx *rx;
-	struct session_worker workers[DATA_MAX_WORKERS];
+	enum aead_cipher cipher;
+	bool takes_partial;
+	struct tunnel_windows *windows;
 	size_t allowed_count;
-	struct netprefix allowed[DATA_MAX_ALLOWED];
+	struct netprefix *allowed;
+	uint8_t send_key[TUNNEL_KEY_BYTES], receive_key[TUNNEL_KEY_BYTES];
 	/* control's own */
 	struct data_plane *plane;
 	struct session *peer_next; /* in the peer's list, until it is freed */
 	bool is_removed;
 	struct qsbr_item retired;
+	/* one for each worker */
+	struct session_worker workers[];
 };
 
 /* Where packets for a peer go. */
 struct path {
 	struct session *session;
-	int fd;
 	uint16_t socket;
 	uint16_t channel;
+	uint16_t max_bytes;
 	socklen_t to_len;
 	union net_sockaddr to;
 	struct netaddr remote;
 	_Atomic bool is_error_reported; /* by a worker */
 	struct qsbr_item retired;
+	int fds[DATA_MAX_WORKERS];
 };
 
 struct routes {
@@ -91,7 +106,8 @@ struct data_server {
 
 struct data_socket {
 	uint16_t number;
-	int fd;
+	uint16_t fd_count; /* 1, or one for each worker */
+	int fds[DATA_MAX_WORKERS];
 	struct data_server *_Atomic servers[DATA_MAX_SERVERS]; /* freed with the socket */
 	struct qsbr_item retired;
 };
@@ -111,9 +127,20 @@ struct worker_counters {
 	counter rx_drops[ERR_COUNT];
 };
 
+/* Offloads that a kernel may refuse when it is too late to ask: set by control, cleared by any worker,
+ * for all. */
+struct offload_flags {
+	_Atomic bool tun_tcp, tun_udp, udp_segment, udp_gro;
+};
+
+struct rx;
+struct tx;
+struct sender;
+
 struct worker {
 	struct data_plane *plane;
 	unsigned int number;
+	int tun_fd;
 	pthread_t thread;
 	bool is_running; /* control's own: the thread was started */
 	int epoll_fd;
@@ -124,11 +151,15 @@ struct worker {
 	struct worker_counters counters;
 	/* the worker's own */
 	uint64_t now_us;
-	uint8_t *buffer; /* WORKER_BUFFER_BYTES */
+	bool tun_is_lost;
+	struct rx *rx;
+	struct tx *tx;
+	struct sender *sender;
 };
 
 struct data_plane {
-	int tun_fd;
+	struct data_offloads allowed; /* what may be used */
+	struct offload_flags offloads;
 	size_t max_peers;
 	struct peer *peers;
 	size_t max_sessions;
@@ -161,5 +192,22 @@ static inline struct session *session_find(const struct data_plane *d, uint32_t 
 		s = atomic_load(&s->chain_next);
 	return s;
 }
+
+/* The slot of @socket, or DATA_MAX_SOCKETS. By control. */
+uint32_t socket_slot(const struct data_plane *d, uint16_t socket);
+static inline void stats_add(struct data_stats *sum, const struct data_stats *s)
+{
+	sum->rx_packets += s->rx_packets;
+	sum->rx_bytes += s->rx_bytes;
+	sum->tx_packets += s->tx_packets;
+	sum->tx_bytes += s->tx_bytes;
+	if (s->last_rx_us > sum->last_rx_us)
+		sum->last_rx_us = s->last_rx_us;
+	if (s->last_tx_us > sum->last_tx_us)
+		sum->last_tx_us = s->last_tx_us;
+}
+
+/* Over a session's workers. By control. */
+struct data_stats session_stats(const struct session *s);
 
 #endif

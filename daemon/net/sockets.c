@@ -1,6 +1,8 @@
 #include "daemon/net/sockets.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +29,13 @@ static void set_options(int fd, uint8_t family)
 	}
 	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+}
+
+static bool join_group(int fd)
+{
+	static const int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
 }
 
 static enum err bind_to(int fd, struct netaddr ip, uint16_t port)
@@ -66,6 +75,70 @@ enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret_fd,
 		return e;
 	}
 	*ret_fd = fd;
+	return OK;
+}
+
+/*
+ * Byte 0: 192 and above is ours, and its lane is byte 8; 64 to 79 is ChannelData, with four bytes in
+ * front. A load beyond the end of the datagram ends the program with 0.
+ */
+static bool attach_program(int fd, uint32_t count)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xc0, 5, 0),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x40, 0, 10),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0xc0, 0, 8),
+		BPF_JUMP(BPF_JMP | BPF_JA, 2, 0, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 8), /* from the second line */
+		BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+		BPF_STMT(BPF_ALU | BPF_SUB | BPF_K, 1),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) == 0;
+}
+
+static int open_member(const struct netaddr *bound)
+{
+	int family = bound->family == NETADDR_IP6 ? AF_INET6 : AF_INET;
+	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	set_options(fd, bound->family);
+	if (!join_group(fd) || bind_to(fd, *bound, bound->port) != OK) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, size_t count, int *ret_fds,
+			    size_t *ret_count, struct netaddr *ret_bound)
+{
+	enum err e = net_udp_open(ip, port, &ret_fds[0], ret_bound);
+	size_t opened = 1;
+
+	*ret_count = 1;
+	/* Joined after it was bound: nobody else can have had the port. */
+	if (e != OK || count < 2 || !join_group(ret_fds[0]))
+		return e;
+	while (opened < count && (ret_fds[opened] = open_member(ret_bound)) >= 0)
+		opened++;
+	if (opened == count && attach_program(ret_fds[0], (uint32_t)count)) {
+		*ret_count = count;
+		return OK;
+	}
+	while (opened > 1)
+		close(ret_fds[--opened]);
 	return OK;
 }
 

@@ -5,6 +5,7 @@
 #ifndef ICETUN_NET_SOCKETS_H
 #define ICETUN_NET_SOCKETS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/core/base/err.h"
@@ -23,6 +24,22 @@
  */
 MUST_USE enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret_fd,
 			       struct netaddr *ret_bound);
+
+/*
+ * Opens @count sockets on one address and port, for as many threads that receive: a reuseport group.
+ * Which socket a datagram comes to is decided by a program in the kernel: a tunnel packet
+ * (core/tunnel/packet.h), plain or as ChannelData, by its lane: lane 1 to the first socket, lane 2 to
+ * the second, and so on, round and round; everything else, lane 0 too, to the first. So the packets of
+ * one sending thread stay with one receiving thread. Datagrams that the kernel has joined go where the
+ * first of them belongs.
+ *
+ * Where the kernel has no such groups, there is one socket. The others cannot be opened by another
+ * program: a port that is in use stays in use, for us as well.
+ * @ret_fds: room for @count. @ret_count: @count or 1.
+ * Return: as net_udp_open().
+ */
+MUST_USE enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, size_t count,
+				     int *ret_fds, size_t *ret_count, struct netaddr *ret_bound);
 
 /* Sends one datagram. Return: OK; ERR_INVALID when @to is no address; as net_error(). */
 MUST_USE enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len);

@@ -93,6 +93,7 @@ static enum err make_payload(struct overlay *o, const struct peer *p, struct ses
 	}
 	h->receiver_index = s->local_index;
 	h->lanes = o->params.lanes;
+	h->features = o->params.features;
 	h->mtu_bytes = (uint16_t)o->params.mtu;
 	if (s->initiator) {
 		for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
@@ -259,6 +260,7 @@ static enum err make_answer(struct overlay *o, struct peer *p, struct session *s
 {
 	enum err e = make_message(o, p, s, n, now_us);
 
+	s->features = h->features;
 	if (e == OK)
 		e = session_start(o, p, s, n, h->receiver_index, h->lanes, now_us);
 	if (e == OK)
@@ -407,6 +409,7 @@ enum err exchange_on_answer(struct overlay *o, struct peer *p, uint64_t now_us,
 		e = ice_description_check(&h->ice);
 	if (e == OK && (h->cipher_count != 1 || !choose_cipher(h, &s->cipher)))
 		e = DROP_HANDSHAKE;
+	s->features = h->features;
 	if (e == OK)
 		e = session_start(o, p, s, s->noise, h->receiver_index, h->lanes, now_us);
 	if (e == OK) {

@@ -84,7 +84,8 @@ struct overlay_params {
 	size_t mtu;	      /* largest inner packet in bytes */
 	uint16_t ta_ms;	      /* pacing that we propose, 0 = default */
 	enum ice_policy policy;
-	uint8_t lanes; /* lanes that our data plane receives */
+	uint8_t lanes;	   /* that our data plane sends on, and the control lane */
+	uint32_t features; /* of our data plane: SIGNAL_FEATURE_* (signal/handshake.h) */
 	uint16_t max_sockets;
 	const struct dh_keypair *noise; /* copied to secret memory */
 	const uint8_t *certificate;	/* our own, copied */
@@ -272,7 +273,8 @@ struct overlay_session_keys {
 	uint32_t local_index;
 	uint32_t remote_index;
 	enum aead_cipher cipher;
-	uint8_t lanes; /* that the peer may send on */
+	uint8_t lanes;	   /* that the peer may send on */
+	uint32_t features; /* of the peer: SIGNAL_FEATURE_* */
 	uint8_t send_key[AEAD_KEY_BYTES];
 	uint8_t receive_key[AEAD_KEY_BYTES];
 };

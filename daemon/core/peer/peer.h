@@ -65,6 +65,7 @@ struct session {
 	struct ice_agent *agent;
 	enum aead_cipher cipher;
 	uint8_t lanes;		       /* that the peer uses */
+	uint32_t features;	       /* of the peer: SIGNAL_FEATURE_* */
 	struct session_secret *secret; /* NULL until there are keys */
 	struct tunnel_tx *tx;	       /* the control lane */
 	bool has_path;

@@ -62,6 +62,7 @@ enum err overlay_session_keys(struct overlay *o, uint32_t peer, uint32_t session
 		.remote_index = s->remote_index,
 		.cipher = s->cipher,
 		.lanes = s->lanes,
+		.features = s->features,
 	};
 	memcpy(ret->send_key, s->secret->send_key, sizeof(ret->send_key));
 	memcpy(ret->receive_key, s->secret->receive_key, sizeof(ret->receive_key));

@@ -16,6 +16,7 @@ enum key {
 	KEY_LANES = 6,
 	KEY_MTU = 7,
 	KEY_RESTARTS = 8,
+	KEY_FEATURES = 9,
 };
 
 static bool is_mtu(uint64_t mtu_bytes)
@@ -45,7 +46,8 @@ enum err signal_handshake_encode(const struct signal_handshake *h, uint8_t *out,
 
 	if (!is_consistent(h) || ice_description_check(&h->ice) != OK)
 		return ERR_INVALID;
-	item_wr_map(&w, 6u + (h->certificate_len != 0) + (h->mtu_bytes != 0) + (h->restarts != 0));
+	item_wr_map(&w, 6u + (h->certificate_len != 0) + (h->mtu_bytes != 0) + (h->restarts != 0) +
+				(h->features != 0));
 	item_wr_uint(&w, KEY_VERSION);
 	item_wr_uint(&w, SIGNAL_VERSION);
 	item_wr_uint(&w, KEY_ICE);
@@ -71,6 +73,10 @@ enum err signal_handshake_encode(const struct signal_handshake *h, uint8_t *out,
 	if (h->restarts) {
 		item_wr_uint(&w, KEY_RESTARTS);
 		item_wr_uint(&w, h->restarts);
+	}
+	if (h->features) {
+		item_wr_uint(&w, KEY_FEATURES);
+		item_wr_uint(&w, h->features);
 	}
 	if (!wr_ok(&w))
 		return ERR_NO_SPACE;
@@ -116,6 +122,9 @@ static void read_value(struct item_rd *r, uint64_t key, struct signal_handshake 
 		break;
 	case KEY_RESTARTS:
 		ret->restarts = (uint32_t)item_rd_uint_max(r, UINT32_MAX);
+		break;
+	case KEY_FEATURES:
+		ret->features = (uint32_t)item_rd_uint_max(r, UINT32_MAX);
 		break;
 	default:
 		item_rd_skip(r);

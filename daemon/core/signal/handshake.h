@@ -24,6 +24,9 @@
 #define SIGNAL_MTU_MIN_BYTES	   1280
 #define SIGNAL_MTU_MAX_BYTES	   65535
 
+/* What the sender of a handshake can do; bits that are not known mean nothing. */
+#define SIGNAL_FEATURE_PARTIAL 1u /* opens TUNNEL_TYPE_PARTIAL (tunnel/packet.h) */
+
 struct signal_handshake {
 	struct ice_description ice;
 	const uint8_t *certificate;	     /* inside the decoded buffer */
@@ -36,6 +39,7 @@ struct signal_handshake {
 	uint32_t receiver_index; /* what the other side has to write into its packets; not 0 */
 	uint8_t lanes;	    /* counters that the sender of this will use, 1..SIGNAL_MAX_LANES */
 	uint16_t mtu_bytes; /* of the sender's TUN device; 0 = not said */
+	uint32_t features;  /* SIGNAL_FEATURE_*; 0 = not said */
 	/* Of a restart: the receiver index, at the one who reads this, of the session that goes on with
 	 * the new description and keys; both know each other's certificate. 0 = a new session. */
 	uint32_t restarts;

@@ -31,6 +31,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c.signal_helper[0], '/');
 	assert_string_equal(c.interface_name, "icetun0");
 	assert_int_equal(c.mtu_bytes, 1280);
+	assert_int_equal(c.workers, 0);
+	assert_true(c.offloads.tun_tcp && c.offloads.tun_udp && c.offloads.udp_segment &&
+		    c.offloads.udp_gro && c.offloads.partial_checksums);
 	assert_int_equal(c.port, 0);
 	assert_int_equal(c.allow.count + c.deny.count + c.stun_server_count, 0);
 	assert_int_equal(c.ta_ms, 10);
@@ -53,6 +56,7 @@ static void test_every_key(void **state)
 		      "ControlSocket = /c ; inline\n"
 		      "ControlGroup=g\nUser=u-1\nLogLevel=debug\nSignalHelper=/h\n"
 		      "\n[Interface]\n  Name=ov.0\n\tMTU=1400\n"
+		      "[Data]\nWorkers=3\nOffloads=udp-gro, tun-tcp\n"
 		      "[Ice]\nPort=40000\nAllowInterfaces=eth0, wlan0\nDenyInterfaces=docker0\n"
 		      "StunServers=stun:a.example b.example:99 [2001:db8::1] stun:[::1]:5\n"
 		      "Ta=50\nCandidates=no-host\nCaFile=/ca.pem\n"
@@ -70,6 +74,9 @@ static void test_every_key(void **state)
 	assert_string_equal(c.signal_helper, "/h");
 	assert_string_equal(c.interface_name, "ov.0");
 	assert_int_equal(c.mtu_bytes, 1400);
+	assert_int_equal(c.workers, 3);
+	assert_true(c.offloads.tun_tcp && c.offloads.udp_gro);
+	assert_false(c.offloads.tun_udp || c.offloads.udp_segment || c.offloads.partial_checksums);
 	assert_int_equal(c.port, 40000);
 	assert_int_equal(c.allow.count, 2);
 	assert_string_equal(c.allow.name[0], "eth0");
@@ -95,6 +102,9 @@ static void test_every_key(void **state)
 	assert_string_equal(c.servers[2].user, "v");
 	assert_string_equal(c.servers[2].password, "q");
 	assert_string_equal(c.rendezvous_endpoint, "tcp://[2001:db8::2]:7000");
+	assert_int_equal(parse("[Data]\nOffloads=none", &c, error), OK);
+	assert_false(c.offloads.tun_tcp || c.offloads.tun_udp || c.offloads.udp_segment ||
+		     c.offloads.udp_gro || c.offloads.partial_checksums);
 }
 
 static void test_bad_input(void **state)
@@ -119,6 +129,9 @@ static void test_bad_input(void **state)
 		{"[Ice]\nTa=-5", NULL},
 		{"[Ice]\nTa=+5", NULL},
 		{"[Interface]\nMTU=575", NULL},
+		{"[Data]\nWorkers=9", NULL},
+		{"[Data]\nOffloads=tun-tcp none", NULL},
+		{"[Data]\nOffloads=tcp", NULL},
 		{"[Interface]\nName=a/b", NULL},
 		{"[Interface]\nName=..", NULL},
 		{"[Interface]\nName=icetun%d", NULL},

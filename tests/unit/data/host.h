@@ -150,9 +150,9 @@ static inline void host_start_with(struct host *h, uint8_t number, size_t ring_b
 	h->tun_far = pair[1];
 	fcntl(h->tun_far, F_SETFL, O_NONBLOCK);
 	h->udp = udp_open(&h->addr);
-	params.tun_fd = h->tun_far;
+	params.tun_fds[0] = h->tun_far;
 	assert_int_equal(data_plane_create(&h->plane, &params), OK);
-	assert_int_equal(data_plane_add_socket(h->plane, SOCKET, h->udp), OK);
+	assert_int_equal(data_plane_add_socket(h->plane, SOCKET, &h->udp, 1), OK);
 
 	assert_int_equal(route_table_create(&routes, 100), OK);
 	for (uint8_t i = 1; i < 10; i++) {

@@ -262,7 +262,7 @@ static void test_server_is_its_sockets(void **state)
 
 	(void)state;
 	second.udp = udp_open(&second.addr);
-	assert_int_equal(data_plane_add_socket(a.plane, 8, second.udp), OK);
+	assert_int_equal(data_plane_add_socket(a.plane, 8, &second.udp, 1), OK);
 	add_relay(&a);
 	udp_send(relay, &second.addr, "\x40\x01\0\0", 4);
 	host_drain_udp(&second, relay);
@@ -272,7 +272,7 @@ static void test_server_is_its_sockets(void **state)
 
 	/* And goes with it. */
 	data_plane_remove_socket(a.plane, SOCKET);
-	assert_int_equal(data_plane_add_socket(a.plane, SOCKET, a.udp), OK);
+	assert_int_equal(data_plane_add_socket(a.plane, SOCKET, &a.udp, 1), OK);
 	udp_send(relay, &a.addr, "\x40\x01\0\0", 4);
 	host_drain_udp(&a, relay);
 	assert_int_equal(host_drops(&a, DROP_UNKNOWN_TYPE), 2);

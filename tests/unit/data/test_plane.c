@@ -315,8 +315,8 @@ static void test_removed_socket(void **state)
 
 	(void)state;
 	host_link(&a, &b, 1000, CIPHER);
-	assert_int_equal(data_plane_add_socket(a.plane, SOCKET, second), ERR_EXISTS);
-	assert_int_equal(data_plane_add_socket(a.plane, 8, second), OK);
+	assert_int_equal(data_plane_add_socket(a.plane, SOCKET, &second, 1), ERR_EXISTS);
+	assert_int_equal(data_plane_add_socket(a.plane, 8, &second, 1), OK);
 	data_plane_remove_socket(a.plane, SOCKET);
 	data_plane_remove_socket(a.plane, SOCKET);
 	host_say(&a, &a.overlay, &b.overlay, 100, 3);
@@ -328,7 +328,7 @@ static void test_removed_socket(void **state)
 	assert_int_equal(input.socket, 8);
 	data_plane_remove_socket(a.plane, 8);
 	close(second);
-	assert_int_equal(data_plane_add_socket(a.plane, SOCKET, a.udp), OK);
+	assert_int_equal(data_plane_add_socket(a.plane, SOCKET, &a.udp, 1), OK);
 }
 
 static void test_send_error_comes_once_a_path(void **state)
@@ -561,8 +561,8 @@ static void test_inject_until_full(void **state)
 static void test_bad_arguments(void **state)
 {
 	uint8_t key[32] = {1};
-	struct data_params params = {.tun_fd = a.tun,
-				     .workers = 2,
+	struct data_params params = {.tun_fds = {a.tun},
+				     .workers = DATA_MAX_WORKERS + 1,
 				     .max_peers = 1,
 				     .max_sessions = 1,
 				     .ring_bytes = 4096};
@@ -581,13 +581,13 @@ static void test_bad_arguments(void **state)
 	params.ring_bytes = 5000;
 	assert_int_equal(data_plane_create(&d, &params), ERR_INVALID);
 	params.ring_bytes = 4096;
-	params.tun_fd = -1;
+	params.tun_fds[0] = -1;
 	assert_int_equal(data_plane_create(&d, &params), ERR_INVALID);
-	params.tun_fd = open("/proc/self/status", O_RDONLY); /* cannot be polled */
+	params.tun_fds[0] = open("/proc/self/status", O_RDONLY); /* cannot be polled */
 	assert_int_equal(data_plane_create(&d, &params), ERR_SYSTEM);
-	assert_int_equal(data_plane_add_socket(a.plane, 9, params.tun_fd), ERR_SYSTEM);
-	assert_int_equal(data_plane_add_socket(a.plane, DATA_NO_SOCKET, tap), ERR_INVALID);
-	close(params.tun_fd);
+	assert_int_equal(data_plane_add_socket(a.plane, 9, &params.tun_fds[0], 1), ERR_SYSTEM);
+	assert_int_equal(data_plane_add_socket(a.plane, DATA_NO_SOCKET, &tap, 1), ERR_INVALID);
+	close(params.tun_fds[0]);
 
 	session.lanes = 0;
 	assert_int_equal(data_plane_add_session(a.plane, &session), ERR_INVALID);

@@ -173,7 +173,7 @@ static void test_everything_changes_under_traffic(void **state)
 		swallow(&a);
 		swallow(&b);
 		if (i % 5 == 0) {
-			assert_int_equal(data_plane_add_socket(b.plane, 9, second), OK);
+			assert_int_equal(data_plane_add_socket(b.plane, 9, &second, 1), OK);
 			host_set_path(&a, 2, base + 1, &second_addr);
 			swallow(&b);
 			data_plane_remove_socket(b.plane, 9);

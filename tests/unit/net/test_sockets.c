@@ -168,13 +168,84 @@ static void test_address_and_route_go_away(void **state)
 	close(fd6);
 }
 
+/* Which of the sockets gets a datagram of these bytes. */
+static size_t arrives_at(const int *fds, size_t count, const struct netaddr *to,
+			 const uint8_t *bytes, size_t len)
+{
+	struct netaddr bound;
+	struct pollfd p[8];
+	int from = open_at("127.0.0.1", 0, &bound);
+	uint8_t buf[64];
+	size_t at = count;
+
+	for (size_t i = 0; i < count; i++)
+		p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+	assert_int_equal(net_udp_send(from, to, bytes, len), OK);
+	assert_int_equal(poll(p, count, 10000), 1);
+	for (size_t i = 0; i < count; i++) {
+		if (p[i].revents)
+			at = i;
+	}
+	assert_int_equal(recv(fds[at], buf, sizeof(buf), 0), len);
+	close(from);
+	return at;
+}
+
+static void test_group(void **state)
+{
+	struct netaddr any = ip("127.0.0.1"), bound;
+	uint8_t packet[32] = {0xc1}, channel[36] = {0x40, 1, 0, 32, 0xc2};
+	uint8_t stun[20] = {0, 1, 0, 0, 5, 5, 5, 5, 2},
+		relayed[24] = {0x4f, 1, 0, 20, 0, 1, 0, 0, 2, 2, 2, 2, 2};
+	int fds[3], other;
+	size_t count;
+
+	(void)state;
+	assert_int_equal(net_udp_open_group(&any, 0, 3, fds, &count, &bound), OK);
+	assert_int_equal(count, 3);
+	for (uint8_t lane = 0; lane < 16; lane++) {
+		size_t expected = lane ? (lane - 1u) % 3 : 0;
+
+		packet[8] = channel[12] = lane;
+		assert_int_equal(arrives_at(fds, 3, &bound, packet, sizeof(packet)), expected);
+		assert_int_equal(arrives_at(fds, 3, &bound, channel, sizeof(channel)), expected);
+	}
+	assert_int_equal(arrives_at(fds, 3, &bound, packet, 8), 0); /* cut before the lane */
+	assert_int_equal(arrives_at(fds, 3, &bound, packet, 0), 0);
+	assert_int_equal(arrives_at(fds, 3, &bound, stun, sizeof(stun)), 0);
+	assert_int_equal(arrives_at(fds, 3, &bound, relayed, sizeof(relayed)), 0);
+	packet[0] = 0x80;
+	assert_int_equal(arrives_at(fds, 3, &bound, packet, sizeof(packet)), 0);
+
+	/* The port is taken, for others and for another group. */
+	{
+		struct netaddr other_bound;
+		int others[3];
+		size_t other_count;
+
+		assert_int_equal(net_udp_open(&any, bound.port, &other, &other_bound), OK);
+		assert_int_not_equal(other_bound.port, bound.port);
+		close(other);
+		assert_int_equal(
+			net_udp_open_group(&any, bound.port, 3, others, &other_count, &other_bound),
+			OK);
+		assert_int_not_equal(other_bound.port, bound.port);
+		for (size_t i = 0; i < other_count; i++)
+			close(others[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	assert_int_equal(net_udp_open_group(&any, bound.port, 1, fds, &count, &bound), OK);
+	assert_int_equal(count, 1);
+	close(fds[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest anywhere[] = {
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_common_port_or_another),
-		cmocka_unit_test(test_send),
-		cmocka_unit_test(test_addresses_that_are_not_ours),
+		cmocka_unit_test(test_options), cmocka_unit_test(test_common_port_or_another),
+		cmocka_unit_test(test_send),	cmocka_unit_test(test_addresses_that_are_not_ours),
+		cmocka_unit_test(test_group),
 	};
 	const struct CMUnitTest in_namespace[] = {
 		cmocka_unit_test(test_ip6_socket),

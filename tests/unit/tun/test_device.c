@@ -8,6 +8,7 @@
 #include "tun/device.h"
 #include "tun/device_internal.h"
 #include "tun/netcfg.h"
+#include "tun/vnet.h"
 
 static char why[TUN_WHY_CAP];
 
@@ -57,7 +58,8 @@ static void test_open(void **state)
 	assert_int_equal(tun_device_ifindex(dev), if_nametoindex("ice0"));
 	assert_true(tun_device_ifindex(dev) > 0);
 	assert_int_equal(tun_device_queues(dev), 1);
-	assert_false(tun_device_has_vnet_hdr(dev));
+	assert_false(tun_device_offloads(dev).vnet_hdr);
+	assert_false(tun_device_offloads(dev).tso);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_false(netns_shows("link show dev ice0", ",UP"));
@@ -300,7 +302,7 @@ static void check_packet(bool vnet_hdr)
 	uint8_t packet[2048];
 	ssize_t n;
 
-	assert_int_equal(tun_device_has_vnet_hdr(dev), vnet_hdr);
+	assert_int_equal(tun_device_offloads(dev).vnet_hdr, vnet_hdr);
 	send_into(dev);
 	do {
 		n = read(tun_device_fd(dev, 0), packet, sizeof(packet));
@@ -318,6 +320,38 @@ static void test_packet(void **state)
 	(void)state;
 	check_packet(false);
 	check_packet(true);
+}
+
+/* The kernel leaves a checksum to us, and says where it goes. */
+static void test_partial_checksum(void **state)
+{
+	struct tun_device_params params = {.name = "ice0",
+					   .queues = 2,
+					   .want_vnet_hdr = true,
+					   .want_tso = true,
+					   .want_uso = true};
+	uint8_t buf[2048];
+	struct tun_device *dev;
+	struct tun_vnet v;
+	ssize_t n;
+
+	(void)state;
+	ok(tun_device_open(&params, &dev, why, sizeof(why)));
+	assert_true(tun_device_offloads(dev).tso);
+	send_into(dev);
+	do {
+		n = read(tun_device_fd(dev, 0), buf, sizeof(buf));
+		if (n < 0)
+			n = read(tun_device_fd(dev, 1), buf, sizeof(buf));
+		assert_true(n > TUN_VNET_BYTES);
+	} while (buf[TUN_VNET_BYTES] >> 4 != 4);
+	assert_int_equal(tun_vnet_read(buf, &v), 0);
+	assert_true(v.is_partial);
+	assert_int_equal(v.csum_start, 20);
+	assert_int_equal(v.csum_offset, 6);
+	assert_int_equal(v.gso, TUN_GSO_NONE);
+	assert_int_equal(write(tun_device_fd(dev, 1), buf, (size_t)n), n);
+	tun_device_close(dev);
 }
 
 static void test_open_close_many(void **state)
@@ -350,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_no_permission),
 		cmocka_unit_test(test_half_open),
 		cmocka_unit_test(test_packet),
+		cmocka_unit_test(test_partial_checksum),
 		cmocka_unit_test(test_open_close_many),
 	};
 

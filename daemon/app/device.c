@@ -1,0 +1,141 @@
+/* The TUN device and the data plane on it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/app/internal.h"
+
+#define DEFAULT_MAX_WORKERS 4
+
+unsigned int device_workers(const struct config *c)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (c->workers)
+		return c->workers;
+	return processors < 1			  ? 1
+	       : processors > DEFAULT_MAX_WORKERS ? DEFAULT_MAX_WORKERS
+						  : (unsigned int)processors;
+}
+
+static struct tun_prefix prefix_of(const struct netaddr *a, uint8_t length_bits)
+{
+	struct tun_prefix p = {
+		.family = a->family,
+		.length_bits = length_bits,
+	};
+
+	memcpy(p.ip, a->ip, netaddr_ip_bytes(a));
+	return p;
+}
+
+static struct tun_prefix network_of(const struct netprefix *n)
+{
+	struct netaddr a = {.family = n->family};
+
+	memcpy(a.ip, n->ip, sizeof(a.ip));
+	return prefix_of(&a, n->length_bits);
+}
+
+enum problem device_check_overlap(struct run *r, char *detail)
+{
+	const struct cert *own = overlay_own_cert(r->overlay);
+	struct tun_overlap overlap;
+	char text[NETPREFIX_TEXT_BYTES], why[TUN_WHY_CAP];
+
+	for (size_t i = 0; i < own->network_count; i++) {
+		struct tun_prefix p = network_of(&own->networks[i]);
+		int n = tun_netcfg_find_overlap(r->netcfg, &p, 0, &overlap, why, sizeof(why));
+
+		if (n < 0) {
+			snprintf(detail, APP_DETAIL_BYTES, "%s", why);
+			return PROBLEM_INTERNAL;
+		}
+		if (n > 0) {
+			snprintf(detail, APP_DETAIL_BYTES, "%s overlaps %s",
+				 netprefix_format(&own->networks[i], text), overlap.text);
+			return PROBLEM_ROUTE_OVERLAP;
+		}
+	}
+	return PROBLEM_NONE;
+}
+
+static bool wants_header(const struct config *c)
+{
+	return c->offloads.tun_tcp || c->offloads.tun_udp || c->offloads.partial_checksums;
+}
+
+enum problem device_open(struct run *r, char *detail)
+{
+	const struct config *c = r->app->config;
+	struct tun_device_params params = {
+		.name = c->interface_name,
+		.queues = device_workers(c),
+		.want_vnet_hdr = wants_header(c),
+		.want_tso = c->offloads.tun_tcp,
+		.want_uso = c->offloads.tun_tcp && c->offloads.tun_udp,
+	};
+	int n = tun_device_open(&params, &r->tun, detail, APP_DETAIL_BYTES);
+
+	if (n == 0)
+		return PROBLEM_NONE;
+	return n == -ENODEV		     ? PROBLEM_NO_TUN
+	       : n == -EPERM || n == -EACCES ? PROBLEM_TUN_PERMISSION
+	       : n == -EBUSY		     ? PROBLEM_INTERFACE_EXISTS
+					     : PROBLEM_INTERNAL;
+}
+
+enum problem device_configure(struct run *r, char *detail)
+{
+	const struct cert *own = overlay_own_cert(r->overlay);
+	int ifindex = tun_device_ifindex(r->tun);
+	int n = tun_netcfg_set_no_autoconf(r->netcfg, ifindex, detail, APP_DETAIL_BYTES);
+
+	if (n == 0)
+		n = tun_netcfg_set_mtu(r->netcfg, ifindex, r->app->config->mtu_bytes, detail,
+				       APP_DETAIL_BYTES);
+	if (n == 0)
+		n = tun_netcfg_set_up(r->netcfg, ifindex, true, detail, APP_DETAIL_BYTES);
+	for (size_t i = 0; n == 0 && i < own->address_count; i++) {
+		uint8_t bits = own->addresses[i].family == NETADDR_IP4 ? 32 : 128;
+		struct tun_prefix p = prefix_of(&own->addresses[i], bits);
+
+		n = tun_netcfg_add_address(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
+	}
+	for (size_t i = 0; n == 0 && i < own->network_count; i++) {
+		struct tun_prefix p = network_of(&own->networks[i]);
+
+		n = tun_netcfg_add_route(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
+	}
+	return n == 0 ? PROBLEM_NONE : n == -EPERM ? PROBLEM_TUN_PERMISSION : PROBLEM_INTERNAL;
+}
+
+enum problem device_start_data(struct run *r, char *detail)
+{
+	const struct config_offloads *wanted = &r->app->config->offloads;
+	struct tun_device_offloads tun = tun_device_offloads(r->tun);
+	struct data_params params = {
+		.workers = tun_device_queues(r->tun),
+		.max_peers = APP_MAX_PEERS,
+		.max_sessions = 4 * APP_MAX_PEERS,
+		.ring_bytes = 256 * 1024,
+		.offloads = {.vnet_header = tun.vnet_hdr,
+			     .tun_tcp = tun.tso,
+			     .tun_udp = tun.uso,
+			     .udp_segment = wanted->udp_segment,
+			     .udp_gro = wanted->udp_gro,
+			     .partial = wanted->partial_checksums},
+	};
+	enum err e;
+
+	for (unsigned int i = 0; i < params.workers; i++)
+		params.tun_fds[i] = tun_device_fd(r->tun, i);
+	e = data_plane_create(&r->data, &params);
+	if (e == OK)
+		e = data_plane_set_routes(r->data, overlay_routes(r->overlay));
+	if (e == OK)
+		return PROBLEM_NONE;
+	snprintf(detail, APP_DETAIL_BYTES, "%s", err_text(e));
+	return PROBLEM_INTERNAL;
+}

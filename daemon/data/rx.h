@@ -1,0 +1,19 @@
+/* UDP to TUN: datagrams from the network. Private to the room. */
+#ifndef ICETUN_DATA_RX_H
+#define ICETUN_DATA_RX_H
+
+#include "daemon/data/state.h"
+
+/* Return: OK, ERR_NO_MEMORY. */
+MUST_USE enum err rx_create(struct rx **ret, const struct worker *w);
+/* NULL is fine. */
+void rx_destroy(struct rx *r);
+
+/* Asks the system to join datagrams of @fd. Return: whether it does. */
+bool rx_enable_gro(int fd);
+/* Receives from the socket at @slot until it is empty or the budget is used up. */
+void rx_turn(struct worker *w, uint32_t slot);
+/* Takes what control has injected. */
+void rx_injected_turn(struct worker *w);
+
+#endif

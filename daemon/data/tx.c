@@ -1,0 +1,182 @@
+#include "daemon/data/tx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "daemon/core/tunnel/inner.h"
+#include "daemon/core/tunnel/segment.h"
+#include "daemon/data/send.h"
+#include "daemon/data/worker.h"
+#include "tun/vnet.h"
+
+/* What is read in one turn: long enough to pay for the turn, short enough (below a millisecond) that
+ * the other direction does not wait. */
+#define BUDGET_READS 64
+#define BUDGET_BYTES (512 * 1024)
+/* So much goes out while the rest is still being sealed. */
+#define FLUSH_BYTES  (32 * 1024)
+#define BUFFER_BYTES (TUN_VNET_BYTES + DATA_MAX_PACKET_BYTES)
+
+struct tx {
+	uint8_t buffer[BUFFER_BYTES];
+};
+
+enum err tx_create(struct tx **ret)
+{
+	*ret = malloc(sizeof(**ret));
+	return *ret ? OK : ERR_NO_MEMORY;
+}
+
+void tx_destroy(struct tx *t)
+{
+	free(t);
+}
+
+static void tx_drop(struct worker *w, enum err e)
+{
+	counter_add(&w->counters.tun_in, 1);
+	counter_add(&w->counters.tx_drops[e], 1);
+}
+
+static bool hints_from(const uint8_t *header, struct segment_hints *ret)
+{
+	struct tun_vnet v;
+
+	if (tun_vnet_read(header, &v) != 0)
+		return false;
+	*ret = (struct segment_hints){
+		.is_partial = v.is_partial,
+		.csum_start = v.csum_start,
+		.csum_offset = v.csum_offset,
+		.segment_bytes = v.gso_size,
+		.protocol = v.gso == TUN_GSO_UDP ? L4_UDP : L4_TCP,
+	};
+	return true;
+}
+
+/* The control thread gets single, complete packets. */
+static void tx_unrouted(struct worker *w, uint32_t peer, const struct tunnel_inner *inner,
+			uint8_t *packet, const struct segment_hints *hints)
+{
+	struct segmenter s;
+	uint8_t *out;
+	size_t len;
+	enum err e = segment_begin(&s, packet, inner->len, hints, DATA_MAX_PACKET_BYTES, false);
+
+	if (e) {
+		tx_drop(w, e);
+		return;
+	}
+	while (segment_next(&s, &out, &len)) {
+		struct data_input input = {
+			.kind = DATA_INPUT_UNROUTED,
+			.peer = peer,
+			.remote = inner->destination,
+		};
+
+		counter_add(&w->counters.tun_in, 1);
+		if (!worker_hand_over(w, RING_UNROUTED, &input, out, len, &w->counters.tx_unrouted))
+			counter_add(&w->counters.tx_drops[DROP_QUEUE_FULL], 1);
+	}
+}
+
+static void tx_on_path(struct worker *w, struct path *p, uint8_t *packet, size_t len,
+		       const struct segment_hints *hints)
+{
+	struct segmenter s;
+	uint8_t *out;
+	enum err e = segment_begin(&s, packet, len, hints, p->max_bytes, p->session->takes_partial);
+
+	if (e) {
+		tx_drop(w, e);
+		return;
+	}
+	counter_add(&w->counters.tun_in, s.count);
+	while (segment_next(&s, &out, &len))
+		send_packet(w, p, s.type, out, len);
+	if (send_pending(w) >= FLUSH_BYTES)
+		send_flush(w);
+}
+
+static void tx_packet(struct worker *w, uint8_t *packet, size_t len,
+		      const struct segment_hints *hints)
+{
+	struct data_plane *d = w->plane;
+	struct tunnel_inner inner;
+	struct routes *routes;
+	struct path *path;
+	uint32_t target;
+	enum err e = tunnel_inner_read(packet, len, &inner);
+
+	/* Nobody on this host may speak to a peer's control plane through the TUN. */
+	if (e == OK && inner.kind == TUNNEL_INNER_CONTROL)
+		e = DROP_UNKNOWN_TYPE;
+	if (e) {
+		tx_drop(w, e);
+		return;
+	}
+	routes = atomic_load(&d->routes);
+	target = routes ? route_table_lookup(routes->table, &inner.destination) : ROUTE_NONE;
+	if (target == ROUTE_SELF) {
+		tx_drop(w, DROP_BLOCKED);
+	} else if (target == ROUTE_UNRESOLVED) {
+		tx_unrouted(w, DATA_NO_PEER, &inner, packet, hints);
+	} else if (target >= d->max_peers) {
+		tx_drop(w, DROP_NO_ROUTE);
+	} else {
+		path = atomic_load(&d->peers[target].path);
+		if (path)
+			tx_on_path(w, path, packet, inner.len, hints);
+		else
+			tx_unrouted(w, target, &inner, packet, hints);
+	}
+}
+
+static void tx_read(struct worker *w, uint8_t *buf, size_t len)
+{
+	struct segment_hints hints = {0};
+	size_t header = w->plane->allowed.vnet_header ? TUN_VNET_BYTES : 0;
+
+	if (len < header)
+		tx_drop(w, DROP_TRUNCATED);
+	else if (header && !hints_from(buf, &hints))
+		tx_drop(w, DROP_UNKNOWN_TYPE);
+	else
+		tx_packet(w, buf + header, len - header, &hints);
+}
+
+static void tun_lost(struct worker *w)
+{
+	struct data_input input = {.kind = DATA_INPUT_TUN_LOST, .error = ERR_IO};
+
+	/* When the ring is full the descriptor stays, is ready again, and this is tried again. */
+	if (!worker_hand_over(w, RING_TRUSTED, &input, NULL, 0, NULL))
+		return;
+	w->tun_is_lost = true;
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->tun_fd, NULL);
+}
+
+void tx_turn(struct worker *w, bool is_broken)
+{
+	size_t bytes = 0;
+
+	if (w->tun_is_lost)
+		return;
+	for (int i = 0; i < BUDGET_READS && bytes < BUDGET_BYTES; i++) {
+		ssize_t len = read(w->tun_fd, w->tx->buffer, sizeof(w->tx->buffer));
+
+		if (len > 0) {
+			tx_read(w, w->tx->buffer, (size_t)len);
+			bytes += (size_t)len;
+		} else if (len == 0 ? is_broken
+				    : errno != EINTR && net_error(errno) != DROP_QUEUE_FULL) {
+			tun_lost(w);
+			break;
+		} else if (len < 0 && errno != EINTR) {
+			break;
+		}
+	}
+	send_flush(w);
+}
