@@ -244,7 +244,7 @@ static void fill_turn_state(const struct app_server *s, const struct overlay_rel
 	case OVERLAY_RELAY_WAITING:
 		ret->state = CONTROL_SERVER_WAITING;
 		ret->retry_ms = until_ms(info->retry_us);
-		say(ret->reason, ret->last_error);
+		memcpy(ret->reason, ret->last_error, sizeof(ret->reason));
 		break;
 	}
 }

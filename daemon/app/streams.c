@@ -22,6 +22,8 @@ struct app_stream {
 
 static void forget(struct app_stream **at)
 {
+	if (!at || !*at)
+		return;
 	net_stream_close((*at)->stream);
 	free((*at)->buf);
 	free(*at);
