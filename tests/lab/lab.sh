@@ -61,6 +61,9 @@ lab_namespace() {
 	ip netns add "$LAB_NAME-$1"
 	# Addresses are there at once, without a second of duplicate address detection.
 	lab_sysctl "$1" ipv6/conf/default/accept_dad 0 2>/dev/null || true
+	# Bridges are cables: the rules of a router are for what it routes.
+	lab_sysctl "$1" bridge/bridge-nf-call-iptables 0 2>/dev/null || true
+	lab_sysctl "$1" bridge/bridge-nf-call-ip6tables 0 2>/dev/null || true
 	ip -n "$LAB_NAME-$1" link set lo up
 }
 
@@ -87,6 +90,15 @@ lab_public_net() {
 	lab_ip net link set public up
 }
 
+# Addresses are ADDRESS or ADDRESS/LENGTH; the length is 24 and 64 without one.
+lab_prefix() {
+	case $1 in
+	*/*) echo "$1" ;;
+	*:*) echo "$1/64" ;;
+	*) echo "$1/24" ;;
+	esac
+}
+
 # lab_public_host NAME ADDRESS...: a host with public addresses.
 lab_public_host() {
 	local name=$1 address
@@ -94,22 +106,37 @@ lab_public_host() {
 	lab_namespace "$name"
 	lab_cable "$name" eth0 net "$name"
 	lab_ip net link set "$name" master public
-	for address; do lab_ip "$name" addr add "$address/24" dev eth0; done
+	for address; do lab_ip "$name" addr add "$(lab_prefix "$address")" dev eth0; done
 }
 
-# lab_nat NAME KIND WAN LAN: a home router with the public address WAN, whose inside is LAN/24.
-# KIND: see lab_nat_rules().
-lab_nat() {
-	local name=$1 kind=$2 wan=$3 lan=$4
+# lab_router NAME OUTSIDE: a router without addresses and rules. Its device `wan` is on the public net
+# (OUTSIDE is `net`) or inside of another router, and its device `lan` a bridge.
+lab_router() {
+	local name=$1 outside=$2 bridge=lan
+	[ "$outside" != net ] || bridge=public
 	lab_namespace "$name"
-	lab_cable "$name" wan net "$name"
-	lab_ip net link set "$name" master public
-	lab_ip "$name" addr add "$wan/24" dev wan
+	lab_cable "$name" wan "$outside" "$name"
+	lab_ip "$outside" link set "$name" master $bridge
 	lab_ip "$name" link add lan type bridge
 	lab_ip "$name" link set lan up
-	lab_ip "$name" addr add "$lan/24" dev lan
 	lab_sysctl "$name" ipv4/ip_forward 1
-	lab_set_nat "$name" "$kind" "$wan"
+	lab_sysctl "$name" ipv6/conf/all/forwarding 1
+}
+
+# lab_router_addresses NAME WAN LAN: of one family.
+lab_router_addresses() {
+	lab_ip "$1" addr add "$(lab_prefix "$2")" dev wan
+	lab_ip "$1" addr add "$(lab_prefix "$3")" dev lan
+}
+
+# lab_nat NAME KIND WAN LAN [OUTER]: a home router with the address WAN, whose inside has the address
+# LAN. WAN is public, or inside of the router OUTER. KIND: see lab_nat_rules().
+lab_nat() {
+	local name=$1 kind=$2 wan=$3 lan=$4 outer=${5-net}
+	lab_router "$name" "$outer"
+	lab_router_addresses "$name" "$wan" "$lan"
+	[ "$outer" = net ] || lab_ip "$name" route add default via "$(lab_gateway "$outer" 4)"
+	lab_set_nat "$name" "$kind" "${wan%/*}"
 }
 
 # lab_set_nat NAME KIND WAN: makes the router another kind of NAT. Its old mappings stay.
@@ -117,14 +144,25 @@ lab_set_nat() {
 	{ echo "flush ruleset"; lab_nat_rules "$2" "$3"; } | lab_exec "$1" nft -f -
 }
 
-# lab_host NAME ROUTER ADDRESS: a host in the home of ROUTER.
+# lab_host NAME ROUTER ADDRESS...: a host in the home of ROUTER, with its default routes.
 lab_host() {
-	local name=$1 router=$2 address=$3
+	local name=$1 router=$2 address family
+	shift 2
 	lab_namespace "$name"
 	lab_cable "$name" eth0 "$router" "$name"
 	lab_ip "$router" link set "$name" master lan
-	lab_ip "$name" addr add "$address/24" dev eth0
-	lab_ip "$name" route add default via "${address%.*}.1"
+	for address; do
+		lab_ip "$name" addr add "$(lab_prefix "$address")" dev eth0
+		family=4
+		[[ $address != *:* ]] || family=6
+		lab_ip "$name" "-$family" route add default via "$(lab_gateway "$router" $family)"
+	done
+}
+
+# lab_gateway ROUTER FAMILY: the address of its inside.
+lab_gateway() {
+	lab_ip "$1" "-$2" -o addr show dev lan scope global |
+		sed -n 's/.* inet6\? \([0-9a-f.:]*\).*/\1/p'
 }
 
 # lab_cable HOST DEVICE OTHER-HOST OTHER-DEVICE
@@ -139,21 +177,35 @@ lab_cable() {
 #
 #   home             EI / APD   what most homes have ("port-restricted cone")
 #   full-cone        EI / EI
+#   hairpin          EI / EI    and hosts inside reach each other by their public addresses
 #   restricted-cone  EI / AD
 #   address          AD / APD
 #   symmetric        APD / APD  a random port for each destination
+#   symmetric-keep   APD / APD  the host's own port for the first one, random ports for others
 #   sequential       APD / APD  ports in order
 #   udp-blocked      no UDP at all; TCP only to port 443
-#   open             no translation, no filter (the public net needs a route to the inside)
+#   firewall         EI / APD   no translation; what hosts inside did not ask for stays outside
+#   open             EI / EI    no translation, no filter
+#
+# (With the last two the public net needs a route to the inside.) IPv6 is never translated; all but
+# `open` let in only what was asked for.
 #
 # The filter on input is what makes them right: without it, a probe that comes before the host inside
 # has sent one leaves a conntrack entry in the router itself, which then occupies the port that the
 # mapping should get, and hole punching fails at random.
 lab_nat_rules() {
-	local kind=$1 wan=$2 translate="" learn="" redirect="" filter="" input=drop
+	local kind=$1 wan=$2 translate="" learn="" redirect="" filter="" filter6 input=drop
+	filter6='ct state established,related accept
+			iifname "lan" accept
+			meta l4proto ipv6-icmp accept
+			drop'
 	case $kind in
-	home) translate='masquerade' ;;
+	home | udp-blocked) translate='masquerade' ;;
 	symmetric) translate='masquerade fully-random' ;;
+	symmetric-keep)
+		translate='meta l4proto udp udp sport @kept masquerade fully-random
+			oifname "wan" meta l4proto udp update @kept { udp sport }
+			oifname "wan" masquerade' ;;
 	sequential)
 		translate='meta l4proto udp masquerade to :numgen inc mod 10000 offset 30000
 			oifname "wan" masquerade' ;;
@@ -164,8 +216,13 @@ lab_nat_rules() {
 		learn='update @mappings { udp sport timeout 300s : ip saddr . udp sport }'
 		redirect='iifname "wan" meta l4proto udp dnat to udp dport map @mappings'
 		translate="snat to $wan" ;;
-	udp-blocked) translate='masquerade' ;;
-	open) input=accept ;;
+	hairpin)
+		learn='update @mappings { udp sport timeout 300s : ip saddr . udp sport }'
+		redirect="ip daddr $wan meta l4proto udp dnat to udp dport map @mappings"
+		translate="snat to $wan
+			iifname \"lan\" oifname \"lan\" ct status dnat snat to $wan" ;;
+	firewall) ;;
+	open) input=accept filter6=accept ;;
 	*) echo "There is no kind of NAT called $kind." >&2; return 1 ;;
 	esac
 	case $kind in
@@ -175,12 +232,23 @@ lab_nat_rules() {
 	udp-blocked)
 		filter='ct state established,related accept
 			iifname "lan" tcp dport 443 accept
+			drop'
+		filter6=$filter ;;
+	firewall)
+		filter='ct state established,related accept
+			iifname "lan" accept
 			drop' ;;
 	esac
 	cat <<-RULES
 	table ip nat {
 		map mappings {
 			type inet_service : ipv4_addr . inet_service
+			flags dynamic,timeout
+			timeout 300s
+			size 65536
+		}
+		set kept {
+			type inet_service
 			flags dynamic,timeout
 			timeout 300s
 			size 65536
@@ -211,6 +279,12 @@ lab_nat_rules() {
 			iifname { "lo", "lan" } accept
 			ct state established,related accept
 			ip protocol icmp accept
+		}
+	}
+	table ip6 filter {
+		chain forward {
+			type filter hook forward priority filter
+			$filter6
 		}
 	}
 	RULES
