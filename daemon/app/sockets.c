@@ -110,6 +110,24 @@ void sockets_open_spare(struct run *r, uint16_t number)
 	}
 }
 
+/* Routes give the addresses another order. Those that fall come first, so that one that rises is seen to be
+ * better than the path's. */
+static void reorder(struct run *r, const struct net_interface_addr *found, size_t count)
+{
+	for (int rising = 0; rising <= 1; rising++) {
+		for (size_t k = 0; k < count; k++) {
+			struct app_socket *s = find_base(r, &found[k].addr);
+			uint16_t now = found[k].local_preference;
+
+			if (!s || s->local_preference == now ||
+			    (now > s->local_preference) != rising)
+				continue;
+			s->local_preference = now;
+			overlay_set_socket_preference(r->overlay, app_now_us(), s->number, now);
+		}
+	}
+}
+
 bool sockets_update(struct run *r)
 {
 	bool changed = false;
@@ -141,6 +159,7 @@ bool sockets_update(struct run *r)
 			changed = true;
 		}
 	}
+	reorder(r, found, count);
 	for (size_t k = 0; k < count; k++) {
 		if (!find_base(r, &found[k].addr))
 			changed |= open_socket(r, &found[k]);

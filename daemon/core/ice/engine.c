@@ -243,6 +243,17 @@ void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t so
 		remove_base(e, now_us, ice_via_socket(socket));
 }
 
+void ice_engine_set_socket_preference(struct ice_engine *e, uint16_t socket,
+				      uint16_t local_preference)
+{
+	struct ice_base *base = ice_locals_find(&e->locals, ice_via_socket(socket));
+
+	if (!base || base->local_preference == local_preference)
+		return;
+	base->local_preference = local_preference;
+	ice_gatherer_list_candidates(e);
+}
+
 bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
 				  uint16_t *ret_local_preference)
 {

@@ -214,6 +214,10 @@ MUST_USE enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, u
 /* The socket is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket);
 
+/* Routes have changed: candidates over the socket are worth more or less from now on. Pairs that are
+ * there keep their priority; the next generation has the new one. An unknown number is ignored. */
+void ice_engine_set_socket_preference(struct ice_engine *e, uint16_t socket,
+				      uint16_t local_preference);
 /* Return: false for a number that is not in use. */
 bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
 				  uint16_t *ret_local_preference);

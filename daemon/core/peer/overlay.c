@@ -242,6 +242,19 @@ enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 	return e;
 }
 
+void overlay_set_socket_preference(struct overlay *o, uint64_t now_us, uint16_t socket,
+				   uint16_t local_preference)
+{
+	uint16_t before;
+
+	if (!ice_engine_socket_preference(o->ice, socket, &before) || before == local_preference)
+		return;
+	ice_engine_set_socket_preference(o->ice, socket, local_preference);
+	if (local_preference > before)
+		restart_on_new_socket(o, now_us, local_preference);
+	overlay_drain_ice(o, now_us);
+}
+
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket)
 {
 	/* Wanted before, while it is known whose path goes over it. */

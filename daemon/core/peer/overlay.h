@@ -331,6 +331,9 @@ const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret
 /* Local sockets and servers: see ice/engine.h, same arguments and errors. */
 MUST_USE enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 				     const struct netaddr *base, uint16_t local_preference);
+/* Another order of preference: sessions over a socket that is not the best of its family any more restart. */
+void overlay_set_socket_preference(struct overlay *o, uint64_t now_us, uint16_t socket,
+				   uint16_t local_preference);
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket);
 MUST_USE enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
 					   const struct netaddr *servers, size_t count);

@@ -159,6 +159,26 @@ static void nothing_is_lost_in_a_soft_handover(void **state)
 	assert_true(flows[0].longest_us < 5 * US_PER_MS && flows[1].longest_us < 5 * US_PER_MS);
 }
 
+/* The default route moves to an address that has been there all the time. */
+static void the_order_of_addresses_changes(void **state)
+{
+	struct netaddr second = address(50);
+	uint16_t number;
+
+	(void)state;
+	connect_both();
+	number = mesh_add_address(alice, &second, 100);
+	flow_begin();
+	flow(US_PER_S);
+	assert_int_equal(peer_of(alice).restarts, 0);
+	overlay_set_socket_preference(alice->overlay, mesh.now_us, 1, 90);
+	overlay_set_socket_preference(alice->overlay, mesh.now_us, number, 200);
+	flow(US_PER_S);
+	assert_int_equal(flow_end(), 0);
+	assert_int_equal(alice->path.socket, number);
+	assert_int_equal(peer_of(alice).restart_cause, OVERLAY_RESTART_ADDRESS_NEW);
+}
+
 /* The offer goes inside the tunnel. */
 static void nor_without_the_rendezvous(void **state)
 {
@@ -523,6 +543,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(nothing_is_lost_in_a_soft_handover),
 		TEST(nor_without_the_rendezvous),
+		TEST(the_order_of_addresses_changes),
 		TEST(hard_handover),
 		TEST(a_new_address_comes_later),
 		TEST(both_move_at_once),
