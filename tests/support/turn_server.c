@@ -7,14 +7,12 @@
 #include "daemon/core/crypto/hash.h"
 #include "daemon/core/stun/writer.h"
 
-#define PERMISSION_US  (300 * US_PER_S)
-#define CHANNEL_US     (600 * US_PER_S)
-#define QUARANTINE_US  (300 * US_PER_S)
-#define FIRST_PORT     50000
-#define COOKIE_LISTS   "obMatJos2gAAA" /* bit 0: password algorithms */
-#define COOKIE_NOTHING "obMatJos2AAAA"
-#define CHANNEL_MIN    0x4000
-#define CHANNEL_MAX    0x4fff
+#define PERMISSION_US (300 * US_PER_S)
+#define CHANNEL_US    (600 * US_PER_S)
+#define QUARANTINE_US (300 * US_PER_S)
+#define FIRST_PORT    50000
+#define CHANNEL_MIN   0x4000
+#define CHANNEL_MAX   0x4fff
 
 static const uint8_t list_sha256[] = {0, 2, 0, 0, 0, 1, 0, 0};
 static const uint8_t list_md5[] = {0, 1, 0, 0};
@@ -27,16 +25,22 @@ struct request {
 	const struct stun_message *m;
 	struct turn_server_allocation *a; /* NULL: none */
 	bool authentic, sha256;
+	struct stun_bytes user;
 	uint8_t key[SHA256_BYTES];
 	size_t key_len;
 };
 
+/* RFC 8489 s. 18.1: the features "password algorithms" and "username anonymity", in base64. */
 static void new_nonce(struct turn_server *s, uint64_t now_us)
 {
-	const char *cookie =
-		s->config.algorithms == TURN_SERVER_MD5_SHA1 ? COOKIE_NOTHING : COOKIE_LISTS;
+	static const char *const features[2][4] = {
+		{"AAAA", "gAAA", "QAAA", "wAAA"},
+		{"AAAA", "AAAB", "AAAC", "AAAD"},
+	};
+	size_t bits = (s->config.algorithms != TURN_SERVER_MD5_SHA1) + 2u * s->config.anonymous;
 
-	snprintf(s->nonce, sizeof(s->nonce), "%s%08x", cookie, random_u32(&s->random));
+	snprintf(s->nonce, sizeof(s->nonce), "obMatJos2%s%08x",
+		 features[s->config.lowest_first][bits], random_u32(&s->random));
 	s->nonce_us = now_us;
 }
 
@@ -207,6 +211,14 @@ static void answer_success(const struct request *r)
 	finish(r, &w, false);
 }
 
+/* RFC 8656 s. 7.2: of the two families that were asked for, IPv6 is not there. */
+static void write_address_error(struct stun_writer *w)
+{
+	static const uint8_t ip6_not_supported[] = {0x80, 0x01, 0, 4, 2, 0, 4, 40};
+
+	wr_bytes(&w->wr, ip6_not_supported, sizeof(ip6_not_supported));
+}
+
 static void answer_lifetime(const struct request *r, uint32_t lifetime_s)
 {
 	uint8_t buf[TURN_SERVER_BYTES];
@@ -218,6 +230,8 @@ static void answer_lifetime(const struct request *r, uint32_t lifetime_s)
 			if (r->a->relayed[i].family != NETADDR_NONE)
 				stun_write_address(&w, STUN_XOR_RELAYED_ADDRESS, &r->a->relayed[i]);
 		}
+		if (stun_has(r->m, STUN_ADDITIONAL_ADDRESS_FAMILY) && !r->s->config.ip6)
+			write_address_error(&w);
 		stun_write_address(&w, STUN_XOR_MAPPED_ADDRESS, &r->from);
 	}
 	stun_write_number(&w, STUN_LIFETIME, lifetime_s);
@@ -253,12 +267,32 @@ static bool algorithms_are_right(struct request *r, bool *ret_sha256_key)
 	return true;
 }
 
+/* Return: false for none, a wrong one, or one that is told though anonymity is wanted (s. 9.2.4). */
+static bool find_user(struct request *r)
+{
+	const struct turn_server_config *c = &r->s->config;
+	const struct stun_message *m = r->m;
+	uint8_t hash[SHA256_BYTES];
+	char text[256];
+	int len;
+
+	if (!c->anonymous) {
+		r->user = m->username;
+		return !c->username || text_is(&m->username, c->username);
+	}
+	len = snprintf(text, sizeof(text), "%s:%s", c->username, c->realm);
+	r->user = (struct stun_bytes){.p = (const uint8_t *)c->username,
+				      .len = (uint16_t)strlen(c->username)};
+	return hash_sha256(text, (size_t)len, hash) == OK && m->userhash.len == sizeof(hash) &&
+	       memcmp(m->userhash.p, hash, sizeof(hash)) == 0;
+}
+
 static bool make_key(struct request *r, bool sha256_key)
 {
 	const struct turn_server_config *c = &r->s->config;
 	char text[512];
-	size_t len = (size_t)snprintf(text, sizeof(text), "%.*s:%s:%s", r->m->username.len,
-				      (const char *)r->m->username.p, c->realm, c->password);
+	size_t len = (size_t)snprintf(text, sizeof(text), "%.*s:%s:%s", r->user.len,
+				      (const char *)r->user.p, c->realm, c->password);
 
 	r->key_len = sha256_key ? SHA256_BYTES : MD5_BYTES;
 	return (sha256_key ? hash_sha256(text, len, r->key) : hash_md5(text, len, r->key)) == OK;
@@ -276,7 +310,9 @@ static uint16_t authenticate(struct request *r)
 		return 0;
 	if (!stun_has(m, STUN_MESSAGE_INTEGRITY) && !stun_has(m, STUN_MESSAGE_INTEGRITY_SHA256))
 		return STUN_ERROR_UNAUTHENTICATED;
-	if (!stun_has(m, STUN_USERNAME) || !stun_has(m, STUN_REALM) || !stun_has(m, STUN_NONCE)) {
+	if (!stun_has(m, c->anonymous ? STUN_USERHASH : STUN_USERNAME) ||
+	    !stun_has(m, STUN_REALM) || !stun_has(m, STUN_NONCE) ||
+	    (stun_has(m, STUN_USERHASH) && stun_has(m, STUN_USERNAME))) {
 		r->s->violations++;
 		return STUN_ERROR_BAD_REQUEST;
 	}
@@ -289,7 +325,7 @@ static uint16_t authenticate(struct request *r)
 		r->s->violations++;
 		return STUN_ERROR_BAD_REQUEST;
 	}
-	if ((c->username && !text_is(&m->username, c->username)) || !make_key(r, sha256_key))
+	if (!find_user(r) || !make_key(r, sha256_key))
 		return STUN_ERROR_UNAUTHENTICATED;
 	e = r->sha256 ? stun_check_integrity_sha256(m, r->key, r->key_len)
 		      : stun_check_integrity(m, r->key, r->key_len);
@@ -298,7 +334,7 @@ static uint16_t authenticate(struct request *r)
 	r->authentic = true;
 	r->s->sha256_requests += r->sha256;
 	/* RFC 8656 s. 5: an allocation belongs to a user. */
-	if (r->a && m->method != STUN_METHOD_ALLOCATE && !text_is(&m->username, r->a->username))
+	if (r->a && m->method != STUN_METHOD_ALLOCATE && !text_is(&r->user, r->a->username))
 		return STUN_ERROR_WRONG_CREDENTIALS;
 	return 0;
 }
@@ -334,7 +370,7 @@ static void on_allocate(struct request *r)
 		answer_error(r, STUN_ERROR_BAD_REQUEST);
 		return;
 	}
-	if ((ip6 || both) ? !s->config.ip6 : !s->config.ip4) {
+	if (ip6 ? !s->config.ip6 : !s->config.ip4) {
 		answer_error(r, STUN_ERROR_FAMILY_NOT_SUPPORTED);
 		return;
 	}
@@ -344,10 +380,10 @@ static void on_allocate(struct request *r)
 		return;
 	}
 	r->a->client = r->from;
-	snprintf(r->a->username, sizeof(r->a->username), "%.*s", r->m->username.len,
-		 (const char *)r->m->username.p);
-	r->a->relayed[0] = new_relayed(s, ip6);
-	if (both)
+	snprintf(r->a->username, sizeof(r->a->username), "%.*s", r->user.len,
+		 (const char *)r->user.p);
+	r->a->relayed[0] = new_relayed(s, ip6 != s->config.wrong_family);
+	if (both && s->config.ip6)
 		r->a->relayed[1] = new_relayed(s, true);
 	r->a->expires_us = r->now_us + s->config.lifetime_s * US_PER_S;
 	answer_lifetime(r, s->config.lifetime_s);

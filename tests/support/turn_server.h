@@ -39,6 +39,9 @@ struct turn_server_config {
 	const char *username; /* NULL: any, that of the allocation from then on (441) */
 	bool open;	      /* asks for no credentials */
 	enum turn_server_algorithms algorithms;
+	bool anonymous;	     /* USERHASH in the place of USERNAME; needs a username */
+	bool lowest_first;   /* the features in the nonce as erratum 6290 says */
+	bool wrong_family;   /* allocates what was not asked for */
 	bool silent;	     /* answers nothing */
 	bool no_keepalive;   /* does not answer Binding */
 	bool ip4, ip6;	     /* families that it relays */

@@ -252,6 +252,7 @@ static void on_allocated(struct turn_allocation *a, const struct stun_message *m
 		return;
 	}
 	take_lifetime(a, m, asked_us);
+	a->redirects = 0;
 	set_state(a, TURN_ALLOCATED);
 	schedule_keepalive(a);
 	a->misses = 0;

@@ -22,7 +22,7 @@
  * Authentication (RFC 8489 s. 9.2): the first request is bare; 401 brings realm and nonce; the key
  * is MD5(user:realm:password). A server whose nonce carries the nonce cookie and that offers
  * PASSWORD-ALGORITHMS gets MESSAGE-INTEGRITY-SHA256 and the first algorithm of its list that we have
- * (SHA-256 or MD5). 438 brings a new nonce, for every method. At most three challenges are
+ * (SHA-256 or MD5); one that offers username anonymity gets USERHASH. 438 brings a new nonce, for every method. At most three challenges are
  * answered for one request; a challenge with another realm ends it. A response whose integrity is
  * missing or wrong is dropped; if the request then times out, the code of an unauthenticated error is
  * taken as the reason.

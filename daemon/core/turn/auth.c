@@ -6,10 +6,13 @@
 #include "daemon/core/crypto/secret.h"
 
 /* RFC 8489 s. 9.2: a nonce that begins with the cookie tells the server's security features in the
- * 24 bits that follow, base64-encoded; the highest is "password algorithms" (s. 18.1). */
+ * 24 bits that follow, base64-encoded: 0 password algorithms, 1 username anonymity (s. 18.1). Bit 0 is
+ * the highest one as printed, the lowest one by the verified erratum 6290 and the sample of s. B.1.
+ * There are servers of both kinds; nothing else has the other's bits, so both are understood. */
 static const char nonce_cookie[] = "obMatJos2";
 #define NONCE_COOKIE_BYTES (sizeof(nonce_cookie) - 1)
-#define FEATURE_ALGORITHMS 0x800000u
+#define FEATURE_ALGORITHMS 0x800001u
+#define FEATURE_ANONYMITY  0x400002u
 #define FEATURE_DIGITS	   4
 #define BASE64_BITS	   6
 
@@ -52,7 +55,7 @@ static bool text_equal(const struct turn_text *t, const struct stun_bytes *b)
 	return t->len == b->len && memcmp(t->bytes, b->p, b->len) == 0;
 }
 
-/* s. 9.2.2: the hash of "user:realm:password". */
+/* s. 9.2.2: the hash of "user:realm:password"; s. 14.4: that of "user:realm". */
 static enum err make_key(struct turn_auth *a)
 {
 	uint8_t text[TURN_USERNAME_MAX_BYTES + TURN_TEXT_MAX_BYTES + TURN_PASSWORD_MAX_BYTES + 2];
@@ -62,6 +65,9 @@ static enum err make_key(struct turn_auth *a)
 	wr_bytes(&w, a->username, strlen(a->username));
 	wr_u8(&w, ':');
 	wr_bytes(&w, a->realm.bytes, a->realm.len);
+	e = hash_sha256(text, wr_len(&w), a->userhash);
+	if (e != OK)
+		return e;
 	wr_u8(&w, ':');
 	wr_bytes(&w, a->password, strlen(a->password));
 	if (a->has_algorithms && a->algorithm == TURN_ALGORITHM_SHA256) {
@@ -152,6 +158,7 @@ enum turn_problem turn_auth_on_challenge(struct turn_auth *a, const struct stun_
 	if (stun_has(m, STUN_REALM))
 		text_set(&a->realm, &m->realm);
 	text_set(&a->nonce, &m->nonce);
+	a->anonymous = (nonce_features(&m->nonce) & FEATURE_ANONYMITY) != 0;
 	a->challenged = true;
 	return make_key(a) == OK ? TURN_PROBLEM_NONE : TURN_PROBLEM_INTERNAL;
 }
@@ -162,7 +169,10 @@ void turn_auth_write(const struct turn_auth *a, struct stun_writer *w)
 
 	if (!a->challenged)
 		return;
-	stun_write_bytes(w, STUN_USERNAME, a->username, strlen(a->username));
+	if (a->anonymous)
+		stun_write_bytes(w, STUN_USERHASH, a->userhash, sizeof(a->userhash));
+	else
+		stun_write_bytes(w, STUN_USERNAME, a->username, strlen(a->username));
 	stun_write_bytes(w, STUN_REALM, a->realm.bytes, a->realm.len);
 	stun_write_bytes(w, STUN_NONCE, a->nonce.bytes, a->nonce.len);
 	if (!a->has_algorithms)
@@ -178,7 +188,8 @@ size_t turn_auth_bytes(const struct turn_auth *a)
 
 	if (!a->challenged)
 		return endings;
-	return endings + 3 * attribute + strlen(a->username) + a->realm.len + a->nonce.len +
+	return endings + 3 * attribute + a->realm.len + a->nonce.len +
+	       (a->anonymous ? sizeof(a->userhash) : strlen(a->username)) +
 	       (a->has_algorithms ? 2 * attribute + a->algorithms_len + 4u : 0);
 }
 

@@ -32,6 +32,8 @@ struct turn_auth {
 	char password[TURN_PASSWORD_MAX_BYTES + 1];
 	bool challenged; /* the rest is there */
 	struct turn_text realm, nonce;
+	bool anonymous; /* the server wants USERHASH in the place of USERNAME */
+	uint8_t userhash[SHA256_BYTES];
 	/* The server offers algorithms: the list is told back, integrity is SHA-256. */
 	bool has_algorithms;
 	enum turn_algorithm algorithm;

@@ -153,6 +153,30 @@ static void rfc5769_long_term(void **state)
 	assert_int_equal(stun_check_integrity(&m, key, sizeof(key)), OK);
 }
 
+static void rfc8489_sha256(void **state)
+{
+	static const char user[] = VECTOR_LONG_TERM_USER ":example.org";
+	uint8_t key[SHA256_BYTES], hash[SHA256_BYTES], changed[sizeof(vector_sha256)];
+	struct stun_message m;
+
+	(void)state;
+	assert_int_equal(stun_decode(&m, vector_sha256, sizeof(vector_sha256)), OK);
+	assert_text(m.nonce, "obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA");
+	assert_text(m.realm, "example.org");
+	assert_int_equal(m.userhash.len, sizeof(hash));
+	assert_int_equal(hash_sha256(user, strlen(user), hash), OK);
+	assert_memory_equal(m.userhash.p, hash, sizeof(hash));
+	assert_int_equal(m.password_algorithm.len, 4);
+	assert_memory_equal(m.password_algorithm.p, "\0\2\0\0", 4);
+	assert_int_equal(hash_sha256(VECTOR_LONG_TERM_TEXT, strlen(VECTOR_LONG_TERM_TEXT), key),
+			 OK);
+	assert_int_equal(stun_check_integrity_sha256(&m, key, sizeof(key)), OK);
+	memcpy(changed, vector_sha256, sizeof(changed));
+	changed[30] ^= 1;
+	assert_int_equal(stun_decode(&m, changed, sizeof(changed)), OK);
+	assert_int_equal(stun_check_integrity_sha256(&m, key, sizeof(key)), DROP_INTEGRITY);
+}
+
 /* No bit can be changed: FINGERPRINT tells, or is not FINGERPRINT any more; and the same for the
  * integrity of the message without FINGERPRINT. */
 static void every_flipped_bit_is_noticed(void **state)
@@ -531,6 +555,7 @@ int main(void)
 		cmocka_unit_test(rfc5769_request),
 		cmocka_unit_test(rfc5769_responses),
 		cmocka_unit_test(rfc5769_long_term),
+		cmocka_unit_test(rfc8489_sha256),
 		cmocka_unit_test(every_flipped_bit_is_noticed),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(framing),

@@ -103,6 +103,47 @@ static void ip4_alone_where_the_server_has_no_ip6(void **state)
 	}
 }
 
+/* RFC 8656 s. 7.2: IPv4 at once, with ADDRESS-ERROR-CODE for the other. */
+static void half_of_what_was_asked_for(void **state)
+{
+	struct link l;
+	const struct turn_event *e;
+
+	(void)state;
+	link_open(&l);
+	l.params.family = NETADDR_NONE;
+	l.server.config.ip6 = false;
+	link_start(&l);
+	e = link_event(&l, TURN_EVENT_ALLOCATED);
+	assert_non_null(e);
+	assert_int_equal(e->relayed.family, NETADDR_IP4);
+	assert_int_equal(e->relayed_other.family, NETADDR_NONE);
+	assert_int_equal(l.sent, 2);
+	link_close(&l);
+}
+
+/* s. 7.3: it is given back. */
+static void what_was_not_asked_for(void **state)
+{
+	static const uint8_t families[] = {NETADDR_IP4, NETADDR_IP6};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		struct link l;
+
+		link_open(&l);
+		l.params.family = families[i];
+		l.server.config.wrong_family = true;
+		link_start(&l);
+		assert_int_equal(link_event(&l, TURN_EVENT_FAILED)->problem, TURN_PROBLEM_PROTOCOL);
+		assert_int_equal(l.server.releases, 1);
+		assert_int_equal(turn_server_count(&l.server), 0);
+		assert_int_equal(turn_allocation_state(l.a), TURN_FAILED);
+		assert_int_equal(turn_allocation_relayed(l.a)->family, NETADDR_NONE);
+		link_close(&l);
+	}
+}
+
 static void ip6_alone(void **state)
 {
 	struct link l;
@@ -424,6 +465,8 @@ int main(void)
 		cmocka_unit_test(params_are_checked),
 		cmocka_unit_test(both_families_over_one_allocation),
 		cmocka_unit_test(ip4_alone_where_the_server_has_no_ip6),
+		cmocka_unit_test(half_of_what_was_asked_for),
+		cmocka_unit_test(what_was_not_asked_for),
 		cmocka_unit_test(ip6_alone),
 		cmocka_unit_test(holds_until_told),
 		cmocka_unit_test(a_silent_server_is_asked_seven_times),

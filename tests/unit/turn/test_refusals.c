@@ -228,6 +228,29 @@ static void sha256_where_the_server_offers_it(void **state)
 	link_close(&l);
 }
 
+/* s. 9.2.4: USERHASH. Of the features in the nonce some servers have the first bit at one end, some at
+ * the other (erratum 6290). */
+static void whom_nobody_may_know(void **state)
+{
+	(void)state;
+	for (unsigned int bits = 0; bits < 8; bits++) {
+		struct link l;
+
+		link_open(&l);
+		l.server.config.anonymous = bits & 1;
+		l.server.config.lowest_first = bits & 2;
+		l.server.config.algorithms = bits & 4 ? TURN_SERVER_SHA256 : TURN_SERVER_MD5_SHA1;
+		turn_server_restart(&l.server, l.now_us);
+		link_start(&l);
+		assert_non_null(link_event(&l, TURN_EVENT_ALLOCATED));
+		turn_allocation_verify(l.a, l.now_us);
+		link_pump(&l);
+		assert_int_equal(l.server.requests[STUN_METHOD_REFRESH], 1);
+		assert_int_equal(l.server.sha256_requests, bits & 4 ? 2 : 0);
+		link_close(&l);
+	}
+}
+
 static void nobody_talks_us_into_weaker_algorithms(void **state)
 {
 	static const enum turn_server_algorithms bad[] = {TURN_SERVER_DOWNGRADED,
@@ -289,6 +312,32 @@ static void another_server_is_named(void **state)
 	link_close(&l);
 }
 
+/* That was a loop; one who is sent on now and then is not. */
+static void servers_move_now_and_then(void **state)
+{
+	struct link l;
+
+	(void)state;
+	follow(&l, "203.0.113.2:3478");
+	for (unsigned int port = 1; port < 8; port++) {
+		assert_int_equal(turn_allocation_state(l.a), TURN_REDIRECTED);
+		l.server.address = l.server.config.alternate;
+		l.server.config.error_times = 0;
+		assert_int_equal(turn_allocation_restart(l.a, l.now_us, &l.server.address), OK);
+		link_pump(&l);
+		assert_int_equal(turn_allocation_state(l.a), TURN_ALLOCATED);
+		turn_server_restart(&l.server, l.now_us);
+		turn_allocation_verify(l.a, l.now_us);
+		link_pump(&l);
+		assert_int_equal(turn_allocation_state(l.a), TURN_LOST);
+		l.server.config.alternate.port = (uint16_t)port;
+		l.server.config.error_times = 1;
+		assert_int_equal(turn_allocation_restart(l.a, l.now_us, NULL), OK);
+		link_pump(&l);
+	}
+	link_close(&l);
+}
+
 static void everything_has_a_name(void **state)
 {
 	(void)state;
@@ -313,8 +362,10 @@ int main(void)
 		cmocka_unit_test(a_nonce_goes_stale_at_any_request),
 		cmocka_unit_test(another_realm_ends_it),
 		cmocka_unit_test(sha256_where_the_server_offers_it),
+		cmocka_unit_test(whom_nobody_may_know),
 		cmocka_unit_test(nobody_talks_us_into_weaker_algorithms),
 		cmocka_unit_test(another_server_is_named),
+		cmocka_unit_test(servers_move_now_and_then),
 		cmocka_unit_test(everything_has_a_name),
 	};
 
