@@ -349,12 +349,20 @@ static void a_restarted_nat(void **state)
 
 static bool keep_alive_seen;
 
+/* A Binding indication with FINGERPRINT and nothing else (RFC 8445 s. 11). */
 static bool cut_consent(struct wire *wire, size_t sender, struct wire_datagram *d)
 {
+	struct stun_message m;
+
 	(void)wire;
 	(void)sender;
-	if (d->buf[0] == 0 && d->buf[1] == 0x11)
-		keep_alive_seen = true;
+	assert_int_equal(stun_decode(&m, d->buf, d->len), OK);
+	if (m.class != STUN_CLASS_INDICATION)
+		return true;
+	assert_int_equal(m.method, STUN_METHOD_BINDING);
+	assert_int_equal(m.present, 1ULL << STUN_FINGERPRINT);
+	assert_int_equal(d->len, STUN_HEADER_BYTES + 8);
+	keep_alive_seen = true;
 	return true;
 }
 

@@ -13,6 +13,7 @@ enum manner {
 	XOR_MAPPED,
 	PLAIN_MAPPED, /* a server of RFC 3489 */
 	REFUSE,
+	SEND_ELSEWHERE, /* 300 */
 	FROM_ELSEWHERE,
 	NO_ADDRESS,
 };
@@ -20,7 +21,7 @@ static enum manner manner;
 
 static void serve(struct wire *wire, size_t sender, const struct wire_datagram *d)
 {
-	struct netaddr from = d->to;
+	struct netaddr from = d->to, elsewhere = wire_addr("198.51.100.99:3478");
 	uint8_t buf[ICE_TRANSMIT_MAX_BYTES];
 	struct stun_message m;
 	struct stun_writer sw;
@@ -30,11 +31,13 @@ static void serve(struct wire *wire, size_t sender, const struct wire_datagram *
 	assert_int_equal(stun_decode(&m, d->buf, d->len), OK);
 	assert_int_equal(m.class, STUN_CLASS_REQUEST);
 	assert_false(stun_has(&m, STUN_USERNAME));
+	assert_false(netaddr_equal(&d->to, &elsewhere));
 	asked_us[asked++ % 1000] = wire->now_us - wire->delay_us;
 	if (mapped.family == NETADDR_NONE)
 		return;
 	stun_write_begin(&sw, buf, sizeof(buf),
-			 manner == REFUSE ? STUN_CLASS_ERROR : STUN_CLASS_SUCCESS,
+			 manner == REFUSE || manner == SEND_ELSEWHERE ? STUN_CLASS_ERROR
+								      : STUN_CLASS_SUCCESS,
 			 STUN_METHOD_BINDING, m.txid);
 	switch (manner) {
 	case FROM_ELSEWHERE:
@@ -48,6 +51,10 @@ static void serve(struct wire *wire, size_t sender, const struct wire_datagram *
 		break;
 	case REFUSE:
 		stun_write_error(&sw, STUN_ERROR_SERVER_ERROR);
+		break;
+	case SEND_ELSEWHERE:
+		stun_write_error(&sw, STUN_ERROR_TRY_ALTERNATE);
+		stun_write_address(&sw, STUN_ALTERNATE_SERVER, &elsewhere);
 		break;
 	case NO_ADDRESS:
 		break;
@@ -238,6 +245,7 @@ static void answers_of_all_manners(void **state)
 		{XOR_MAPPED, "203.0.113.1:7", 2, 20, OK},
 		{PLAIN_MAPPED, "203.0.113.1:7", 2, 20, OK},
 		{REFUSE, "203.0.113.1:7", 1, 20, OK},
+		{SEND_ELSEWHERE, "203.0.113.1:7", 1, 20, OK}, /* not followed, s. 5.1.1.2 */
 		{FROM_ELSEWHERE, "203.0.113.1:7", 1, 1500, DROP_ASYMMETRIC},
 		{NO_ADDRESS, "203.0.113.1:7", 1, 1500, DROP_MALFORMED},
 		{XOR_MAPPED, "127.0.0.1:7", 1, 20, DROP_BLOCKED},
@@ -265,6 +273,7 @@ static void answers_of_all_manners(void **state)
 		wire_run_until(&w, start_us + table[i].settled_ms * US_PER_MS);
 		assert_true(ice_engine_is_gathered(w.host[0].engine));
 		assert_int_equal(candidates(), table[i].candidates);
+		wire_run(&w, 35 * US_PER_S);
 		if (table[i].drop != OK)
 			assert_true(wire_drops(&w, 0)->count[table[i].drop] > 0);
 	}
