@@ -14,6 +14,8 @@ declare -A SETUP_PACKAGES=(
 	[test]="libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind shellcheck git python3
 		python3-cbor2 tcpdump
 		coturn openssl libnice-dev python3-aioice"
+	# To measure them beside their peers (tests/bench/run).
+	[bench]="iperf3 ethtool openssl wireguard-tools wireguard-go openvpn nebula tinc fastd"
 )
 # Faster ciphers, for the processors that have them; icetun builds without.
 case $(dpkg --print-architecture 2>/dev/null) in
