@@ -61,6 +61,39 @@ static void data_needs_a_permission(void **state)
 	link_close(&l);
 }
 
+/* RFC 8656 s. 11.6. It may be anybody's doing. */
+static void an_icmp_error_is_a_hint(void **state)
+{
+	static const uint8_t too_big[] = {0, 0, 3, 4, 0, 0, 0x05, 0x14};
+	static const uint8_t txid[STUN_TXID_BYTES];
+	struct netaddr peer = peer_number(1);
+	struct turn_data data;
+	struct stun_writer w;
+	uint8_t buf[128];
+	struct link l;
+	size_t len;
+
+	(void)state;
+	link_open(&l);
+	link_start(&l);
+	stun_write_begin(&w, buf, sizeof(buf), STUN_CLASS_INDICATION, STUN_METHOD_DATA, txid);
+	stun_write_address(&w, STUN_XOR_PEER_ADDRESS, &peer);
+	stun_write_bytes(&w, STUN_ICMP, too_big, sizeof(too_big));
+	assert_int_equal(stun_write_finish(&w, NULL, 0, false, &len), OK);
+	assert_int_equal(turn_allocation_input(l.a, l.now_us, buf, len, &data), DROP_STATE);
+	assert_int_equal(turn_allocation_permit(l.a, l.now_us, &peer, 1), OK);
+	link_pump(&l);
+	assert_int_equal(turn_allocation_input(l.a, l.now_us, buf, len, &data), OK);
+	assert_int_equal(data.kind, TURN_DATA_ICMP);
+	assert_true(netaddr_equal(&data.peer, &peer));
+	assert_int_equal(data.icmp_type, 3);
+	assert_int_equal(data.icmp_code, 4);
+	assert_int_equal(data.icmp_data, 1300);
+	assert_int_equal(data.len, 0);
+	assert_true(turn_allocation_is_permitted(l.a, l.now_us, &peer));
+	link_close(&l);
+}
+
 static void wishes_wait_for_the_allocation(void **state)
 {
 	struct netaddr peer = peer_number(1);
@@ -482,6 +515,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_needs_a_permission),
+		cmocka_unit_test(an_icmp_error_is_a_hint),
 		cmocka_unit_test(wishes_wait_for_the_allocation),
 		cmocka_unit_test(permissions_are_counted),
 		cmocka_unit_test(many_fit_one_request),
