@@ -70,6 +70,7 @@ static void go_down(struct connector *c, enum signal_link_reason reason, const c
 		random_below(&c->params.random, (uint32_t)connector_backoff_ms(c->failures) + 1);
 
 	c->failures++;
+	uv_timer_stop(&c->stagger_timer);
 	uv_timer_start(&c->backoff_timer, on_backoff, wait_ms, 0);
 	c->params.on_state(c->params.ctx, SIGNAL_LINK_DOWN, reason, detail);
 }
@@ -209,6 +210,7 @@ static void next_step(struct connector *c)
 {
 	size_t racing = 0;
 	size_t slot = RACERS_MAX;
+	size_t before = c->candidate_next;
 	bool is_looking_up = false;
 
 	for (size_t i = 0; i < SIGNAL_ENDPOINTS_MAX; i++)
@@ -223,7 +225,7 @@ static void next_step(struct connector *c)
 		try_candidate(c, slot);
 	if (slot < RACERS_MAX && c->racers[slot])
 		racing++;
-	if (c->candidate_next < c->candidate_count)
+	if (c->candidate_next < c->candidate_count || (c->candidate_next > before && racing > 0))
 		uv_timer_start(&c->stagger_timer, on_stagger, STAGGER_MS, 0);
 	else if (racing == 0 && !is_looking_up)
 		go_down(c, c->worst, c->detail);

@@ -249,6 +249,9 @@ void link_destroy(struct link *l, int linger_ms)
 		uv_close((uv_handle_t *)&l->dealer_poll, on_closed);
 	uv_close((uv_handle_t *)&l->again, on_closed);
 	if (l->dealer) {
+		/* Before its reader closes: with nobody to take an event, libzmq's I/O thread, the
+		 * only one, would wait for ever. */
+		zmq_socket_monitor(l->dealer, NULL, 0);
 		set_int(l->dealer, ZMQ_LINGER, linger_ms);
 		zmq_close(l->dealer);
 	}
