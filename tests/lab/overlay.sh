@@ -4,6 +4,8 @@
 #
 # Each has a directory below LAB_DIR with its configuration, keys and control socket: server/, alice/.
 
+OVERLAY_PORT=4510
+
 # overlay_programs BUILD-DIRECTORY
 overlay_programs() {
 	local program
@@ -30,7 +32,7 @@ overlay_rendezvous() { lab_exec server "$OVERLAY_BUILD/rendezvous/icetun-rendezv
 # Makes a network called "lab".
 overlay_init() {
 	overlay_rendezvous init --dir "$LAB_DIR/server" --name lab \
-		--endpoint tcp://203.0.113.1:4510 >"$LAB_DIR/log/init" 2>&1 ||
+		--endpoint "tcp://203.0.113.1:$OVERLAY_PORT" >"$LAB_DIR/log/init" 2>&1 ||
 		lab_fail "icetun-rendezvous init: $(cat "$LAB_DIR/log/init")"
 }
 overlay_start_server() {
@@ -38,21 +40,26 @@ overlay_start_server() {
 		--config "$LAB_DIR/server/rendezvous.conf"
 	lab_wait 10 "the rendezvous server listens" overlay_is_listening
 }
-overlay_is_listening() { lab_exec server ss -Hltn 'sport = :4510' | grep -q .; }
+overlay_is_listening() { lab_exec server ss -Hltn "sport = :$OVERLAY_PORT" | grep -q .; }
 overlay_token() { overlay_rendezvous token create --dir "$LAB_DIR/server" "$@"; }
+
+# overlay_configure NAME: its directory with a configuration, unless there is one.
+overlay_configure() {
+	local name=$1
+	[ ! -e "$LAB_DIR/$name" ] || return 0
+	mkdir "$LAB_DIR/$name"
+	cat >"$LAB_DIR/$name/icetund.conf" <<-CONF
+	[Daemon]
+	StateDirectory=$LAB_DIR/$name/state
+	ControlSocket=$LAB_DIR/$name/control.sock
+	SignalHelper=$OVERLAY_BUILD/daemon/signaling/icetun-signal
+	CONF
+}
 
 # overlay_start_host NAME: starts icetund there; with what LAB_DIR/NAME has from before, if any.
 overlay_start_host() {
 	local name=$1
-	if [ ! -e "$LAB_DIR/$name" ]; then
-		mkdir "$LAB_DIR/$name"
-		cat >"$LAB_DIR/$name/icetund.conf" <<-CONF
-		[Daemon]
-		StateDirectory=$LAB_DIR/$name/state
-		ControlSocket=$LAB_DIR/$name/control.sock
-		SignalHelper=$OVERLAY_BUILD/daemon/signaling/icetun-signal
-		CONF
-	fi
+	overlay_configure "$name"
 	lab_start "$name" "$name" "$OVERLAY_BUILD/daemon/icetund" \
 		--config "$LAB_DIR/$name/icetund.conf"
 	lab_wait 10 "icetund answers on $name" overlay_ictl "$name" status

@@ -25,15 +25,17 @@ turn_make_certificate() {
 	chmod 0644 "$LAB_DIR/ca/$1.key"
 }
 
-# turn_start LABEL HOST ADDRESS: listens there on 3478 (UDP, TCP) and 443 (TLS, TCP), with the
+# turn_start LABEL HOST ADDRESS...: listens there on 3478 (UDP, TCP) and 443 (TLS, TCP), with the
 # certificate LABEL if there is one.
 turn_start() {
-	local label=$1 host=$2 address=$3
+	local label=$1 host=$2 address
+	shift 2
 	if [ ! -e "$LAB_DIR/$label" ]; then
 		mkdir "$LAB_DIR/$label"
-		cat >"$LAB_DIR/$label/turnserver.conf" <<-CONF
-		listening-ip=$address
-		relay-ip=$address
+		for address; do
+			printf 'listening-ip=%s\nrelay-ip=%s\n' "$address" "$address"
+		done >"$LAB_DIR/$label/turnserver.conf"
+		cat >>"$LAB_DIR/$label/turnserver.conf" <<-CONF
 		listening-port=3478
 		tls-listening-port=443
 		min-port=49152
@@ -60,9 +62,15 @@ turn_start() {
 		fi
 	fi
 	lab_start "$label" "$host" turnserver -c "$LAB_DIR/$label/turnserver.conf"
-	lab_wait 10 "coturn listens at $address" turn_is_listening "$host" "$address"
+	for address; do
+		lab_wait 10 "coturn listens at $address" turn_is_listening "$host" "$address"
+	done
 }
-turn_is_listening() { lab_exec "$1" ss -Hlun "src $2 and sport = :3478" | grep -q .; }
+turn_is_listening() { # HOST ADDRESS
+	local address=$2
+	[[ $address != *:* ]] || address="[$address]"
+	lab_exec "$1" ss -Hlun "src $address and sport = :3478" | grep -q .
+}
 
 # turn_credentials SECONDS NAME: "USER PASSWORD" of the shared-secret scheme, good for SECONDS.
 turn_credentials() {
