@@ -55,10 +55,24 @@ static void fly_after(struct mesh *m, uint64_t delay_us, struct mesh_host *to, b
 		f->dest = *dest;
 }
 
+/* Return: below @limit; 0 without asking when that is 0. */
+static uint64_t chance(struct mesh *m, uint64_t limit)
+{
+	struct random_source random = random_seeded_source(&m->seed);
+	uint32_t n = 0;
+
+	if (limit == 0)
+		return 0;
+	random_bytes(&random, (uint8_t *)&n, sizeof(n));
+	return n % limit;
+}
+
 static void fly(struct mesh *m, struct mesh_host *to, bool is_frame, const struct netaddr *from,
 		const struct netaddr *dest, const uint8_t *buf, size_t len)
 {
-	fly_after(m, MESH_DELAY_US, to, is_frame, from, dest, buf, len);
+	uint64_t jitter_us = is_frame ? m->frame_jitter_us : m->jitter_us;
+
+	fly_after(m, MESH_DELAY_US + chance(m, jitter_us), to, is_frame, from, dest, buf, len);
 }
 
 /* --- the network --- */
@@ -138,6 +152,17 @@ void mesh_remove_socket(struct mesh_host *h, uint16_t number)
 	else
 		h->first_is_gone = true;
 	overlay_remove_socket(h->overlay, h->mesh->now_us, number);
+}
+
+bool mesh_is_alive(struct mesh_host *h, uint16_t socket, const struct netaddr *to)
+{
+	struct mesh *m = h->mesh;
+	struct netaddr own = outside(h, socket);
+	struct mesh_host *target = host_at(m, to);
+
+	return own.family != NETADDR_NONE && target && target != h && !m->direct_blocked &&
+	       outside(target, socket_at(target, to)).family != NETADDR_NONE &&
+	       !netaddr_equal(to, &m->dead) && !netaddr_equal(&own, &m->dead);
 }
 
 static void answer_stun(struct mesh_host *h, const struct netaddr *mapped, const uint8_t *buf,
@@ -323,13 +348,16 @@ static void send_datagram(struct mesh_host *h, uint16_t socket, const struct net
 	struct mesh_host *target = host_at(m, to);
 	struct mesh_message *f;
 
+	if (m->watch && m->watch->sent)
+		m->watch->sent(h, socket, to, buf, len);
 	if (from.family == NETADDR_NONE || netaddr_equal(to, &m->dead))
 		return;
 	if (h->udp_blocked || (m->filter_datagram && !m->filter_datagram(m, h, buf, len)))
 		return;
 	if (m->nat && netaddr_equal(to, &server))
 		answer_stun(h, &from, buf, len);
-	if (target && !m->direct_blocked && !target->udp_blocked)
+	for (int copies = 1 + (chance(m, m->twice_permille ? 1000 : 0) < m->twice_permille);
+	     copies > 0 && target && !m->direct_blocked && !target->udp_blocked; copies--)
 		fly(m, target, false, &from, to, buf, len);
 	if (turn_at(m, to)) {
 		f = fly_raw(m, MESH_DELAY_US, buf, len);
@@ -468,8 +496,12 @@ static void on_data(struct mesh_host *h, const uint8_t *buf, size_t len, bool ov
 	if (tunnel_header_read(buf, len, &header) != OK)
 		return;
 	s = session_of(h, header.receiver_index);
-	if (!s || tunnel_open(s->rx, buf, len, plain, sizeof(plain), &plain_len) != OK ||
-	    tunnel_inner_read(plain, plain_len, &inner) != OK)
+	if (s && tunnel_open(s->rx, buf, len, plain, sizeof(plain), &plain_len) != OK)
+		s = NULL;
+	if (h->mesh->watch && h->mesh->watch->opened)
+		h->mesh->watch->opened(h, header.receiver_index, over_path, buf, len,
+				       s ? plain : NULL, s ? plain_len : 0);
+	if (!s || tunnel_inner_read(plain, plain_len, &inner) != OK)
 		return;
 	if (inner.kind == TUNNEL_INNER_CONTROL) {
 		(void)overlay_on_control(h->overlay, h->mesh->now_us, s->peer, s->index, over_path,
@@ -490,6 +522,9 @@ void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t le
 	struct mesh_session *s = h->has_path ? session_of(h, h->path_session) : NULL;
 	size_t out_len;
 
+	for (size_t i = 0; i < 8 && len >= 28; i++)
+		packet[20 + i] = (uint8_t)(h->sequence >> (56 - 8 * i));
+	h->sequence++;
 	memcpy(packet + 12, h->address.ip, 4);
 	memcpy(packet + 16, to->address.ip, 4);
 	if (!s) {
@@ -538,6 +573,8 @@ static void on_want_socket(struct mesh_host *h)
 
 static void on_event(struct mesh_host *h, const struct overlay_event *e)
 {
+	if (h->mesh->watch && h->mesh->watch->event)
+		h->mesh->watch->event(h, e);
 	if (h->log_count < ARRAY_SIZE(h->log))
 		h->log[h->log_count++] = *e;
 	if (e->type == OVERLAY_EVENT_SESSION_ADD)
@@ -600,6 +637,8 @@ static void deliver_datagram(struct mesh_host *h, const struct mesh_message *f)
 
 	if (!socket)
 		return; /* gone while it was on its way */
+	if (h->mesh->watch && h->mesh->watch->received)
+		h->mesh->watch->received(h, socket, &f->from, f->buf, f->len);
 	if (f->buf[0] >= TUNNEL_TYPE_MIN) {
 		on_data(h, f->buf, f->len, true);
 	} else if (f->buf[0] < 4) {
@@ -640,6 +679,14 @@ static void deliver_stream(struct mesh_host *h, const struct mesh_message *f)
 	}
 }
 
+static void deliver_frame(struct mesh_host *h, const struct mesh_message *f)
+{
+	enum err e = overlay_on_signal(h->overlay, h->mesh->now_us, f->buf, f->len);
+
+	if (h->mesh->watch && h->mesh->watch->frame)
+		h->mesh->watch->frame(h, f->buf, f->len, e);
+}
+
 static void deliver(struct mesh *m)
 {
 	struct mesh_message *f = m->flying;
@@ -655,7 +702,7 @@ static void deliver(struct mesh *m)
 	else if (!f->is_frame)
 		deliver_datagram(h, f);
 	else if (h->link_up)
-		(void)overlay_on_signal(h->overlay, m->now_us, f->buf, f->len);
+		deliver_frame(h, f);
 	free(f);
 }
 

@@ -73,10 +73,25 @@ struct mesh_host {
 	size_t log_count;
 	uint8_t last_packet[2048];
 	size_t last_packet_len;
-	size_t packets; /* IP packets received */
+	size_t packets;	   /* IP packets received */
+	uint64_t sequence; /* of the next packet sent */
 };
 
 struct mesh_message; /* on its way */
+
+/* Told of all that happens. Each may be NULL. */
+struct mesh_watch {
+	void (*sent)(struct mesh_host *h, uint16_t socket, const struct netaddr *to,
+		     const uint8_t *buf, size_t len);
+	void (*received)(struct mesh_host *h, uint16_t socket, const struct netaddr *from,
+			 const uint8_t *buf, size_t len);
+	/* What was sealed: @plain is NULL when it did not open; else it was of @session. */
+	void (*opened)(struct mesh_host *h, uint32_t session, bool over_path, const uint8_t *buf,
+		       size_t len, const uint8_t *plain, size_t plain_len);
+	/* A frame of the rendezvous, and what the host said to it. */
+	void (*frame)(struct mesh_host *h, const uint8_t *buf, size_t len, enum err result);
+	void (*event)(struct mesh_host *h, const struct overlay_event *e);
+};
 
 struct mesh {
 	uint64_t now_us;
@@ -91,6 +106,10 @@ struct mesh {
 	struct turn_server turn[MESH_MAX_TURN];
 	bool direct_blocked;
 	struct netaddr dead; /* what is sent to it is lost */
+	/* Datagrams and frames between hosts take up to this much longer, each on its own. */
+	uint64_t jitter_us, frame_jitter_us;
+	uint32_t twice_permille; /* of the datagrams between hosts arrive twice */
+	const struct mesh_watch *watch;
 	/* Return: false to drop. NULL: everything passes. */
 	bool (*filter_datagram)(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
 				size_t len);
@@ -116,7 +135,10 @@ bool mesh_run(struct mesh *m, uint64_t limit_us, bool (*done)(struct mesh *m));
 uint16_t mesh_add_address(struct mesh_host *h, const struct netaddr *address, uint16_t preference);
 /* The address of a socket has gone. */
 void mesh_remove_socket(struct mesh_host *h, uint16_t number);
-/* An IPv4 packet of @len bytes (20..1280) from @h to @to goes into the TUN of @h. */
+/* Whether what @h sends from @socket to @to arrives at a host, and what that sends back too, but for chance. */
+bool mesh_is_alive(struct mesh_host *h, uint16_t socket, const struct netaddr *to);
+/* An IPv4 packet of @len bytes (20..1280) from @h to @to goes into the TUN of @h. With 28 bytes or more
+ * it has h->sequence in it, after the header. */
 void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t len);
 enum overlay_peer_state mesh_state(const struct mesh_host *h, const char *peer);
 /* How many events of @type the host has seen. */

@@ -1,0 +1,39 @@
+/*
+ * What must hold at every moment while two hosts of a mesh (tests/support/mesh.h) roam, seen from the
+ * network and the data plane, without a look into the overlay:
+ *
+ *	pair	     what is sealed goes only over a pair that is validated: a Binding request of this end from
+ *		     that socket to that address was answered from there. After a restart: one with a user
+ *		     name that was not there before the restart
+ *	make	     a session takes over from another that has a path only after something authenticated
+ *		     has come with the new keys
+ *	break	     a path that lives, by the network's own knowledge, is not taken away, nor are its keys
+ *	deliver	     what the network delivers of sealed datagrams opens, the first time, when their session
+ *		     has or had the path at the end they come to (strict: always). So no packet is lost then but
+ *		     by the network
+ *	once	     no packet of the TUN arrives twice
+ *	nonce	     no key is given out twice; under a key no counter stands for two different texts
+ */
+#ifndef ICETUN_SIM_ROAM_RULES_H
+#define ICETUN_SIM_ROAM_RULES_H
+
+#include "tests/support/mesh.h"
+
+/* Watches @m, which has two hosts, from now on; one mesh at a time. @strict: see "deliver". */
+void roam_rules_begin(struct mesh *m, bool strict);
+/* To be called between events, at least each 10 ms: looks which paths live. */
+void roam_rules_look(void);
+/* Traffic of the TUN, sent since the last call, keeps both ends awake. */
+void roam_rules_on_use(void);
+/* Return: NULL, or the first rule that was broken, with its time in *ret_us. */
+const char *roam_rules_fault(uint64_t *ret_us);
+/* How often each rule was asked: for a test that it is not idle. */
+struct roam_rules_counts {
+	uint64_t sealed, switches, clears, opened, packets, keys;
+	uint64_t unready; /* did not open, the session never had the path at that end */
+};
+struct roam_rules_counts roam_rules_counts(void);
+/* Whether the packet of @to that has this number arrived. */
+bool roam_rules_has_arrived(size_t to, uint64_t sequence);
+
+#endif
