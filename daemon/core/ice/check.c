@@ -315,6 +315,11 @@ enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, struct ic
 	struct ice_pair *p = &g->list.pairs[r->pair];
 	enum err err = verify(g, p, via, from, m);
 
+	/* A conflict of roles comes before the question where the answer is from (s. 7.2.5.1): behind a
+	 * NAT that maps by destination it may be all that ever gets through. */
+	if (err == DROP_ASYMMETRIC && m->class == STUN_CLASS_ERROR &&
+	    stun_has(m, STUN_ERROR_CODE) && m->error.code == STUN_ERROR_ROLE_CONFLICT)
+		err = OK;
 	/* Nobody but the peer can have sent the rest: the transaction is over (s. 7.2.5.2). */
 	if (err == DROP_INTEGRITY || (err != OK && r->kind == ICE_REQUEST_CONSENT))
 		return err;

@@ -24,6 +24,7 @@ enum err ice_agent_restart(struct ice_agent *a, uint64_t now_us)
 	a->last_generation++;
 	a->next = next;
 	a->next->patience_us = now_us + ICE_PATIENCE_US;
+	ice_upgrade_on_restart(&a->upgrade, now_us);
 	ice_agent_update(a, now_us);
 	return OK;
 }

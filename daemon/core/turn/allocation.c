@@ -45,7 +45,7 @@ static void stop_requests(struct turn_allocation *a)
 
 /* --- deadlines --- */
 
-static void schedule(struct turn_allocation *a)
+void turn_allocation_schedule(struct turn_allocation *a)
 {
 	uint64_t due = DEADLINE_NONE;
 
@@ -137,7 +137,7 @@ enum err turn_allocation_create(struct turn_allocation **ret, const struct turn_
 		return e;
 	}
 	begin(a, now_us);
-	schedule(a);
+	turn_allocation_schedule(a);
 	*ret = a;
 	return OK;
 }
@@ -528,7 +528,7 @@ enum err turn_allocation_input(struct turn_allocation *a, uint64_t now_us, const
 		break;
 	}
 	e = on_response(a, &m, now_us);
-	schedule(a);
+	turn_allocation_schedule(a);
 	return e;
 }
 
@@ -591,7 +591,7 @@ void turn_allocation_on_deadline(struct turn_allocation *a, uint64_t now_us)
 			turn_request_start(a, &a->requests[TURN_KEEPALIVE], TURN_REQUEST_KEEPALIVE,
 					   now_us);
 	}
-	schedule(a);
+	turn_allocation_schedule(a);
 }
 
 bool turn_allocation_pop_transmit(struct turn_allocation *a, uint8_t *buf, size_t cap,
@@ -612,7 +612,7 @@ enum err turn_allocation_proceed(struct turn_allocation *a, uint64_t now_us)
 		return ERR_WRONG_STATE;
 	set_state(a, TURN_ALLOCATING);
 	turn_request_start(a, &a->requests[TURN_MAIN], TURN_REQUEST_ALLOCATE, now_us);
-	schedule(a);
+	turn_allocation_schedule(a);
 	return OK;
 }
 
@@ -631,7 +631,7 @@ enum err turn_allocation_restart(struct turn_allocation *a, uint64_t now_us,
 	a->answers_keepalives = false;
 	stop_requests(a);
 	begin(a, now_us);
-	schedule(a);
+	turn_allocation_schedule(a);
 	return OK;
 }
 
@@ -650,7 +650,7 @@ void turn_allocation_release(struct turn_allocation *a, uint64_t now_us)
 	} else {
 		released(a);
 	}
-	schedule(a);
+	turn_allocation_schedule(a);
 }
 
 void turn_allocation_verify(struct turn_allocation *a, uint64_t now_us)
@@ -662,7 +662,7 @@ void turn_allocation_verify(struct turn_allocation *a, uint64_t now_us)
 	    now_us >= r->txn.started_us + US_PER_S)
 		turn_request_stop(r);
 	refresh(a, now_us);
-	schedule(a);
+	turn_allocation_schedule(a);
 }
 
 void turn_allocation_on_stream_closed(struct turn_allocation *a, uint64_t now_us)
@@ -688,7 +688,7 @@ void turn_allocation_on_stream_closed(struct turn_allocation *a, uint64_t now_us
 	case TURN_STATE_COUNT:
 		break;
 	}
-	schedule(a);
+	turn_allocation_schedule(a);
 }
 
 enum err turn_allocation_set_credentials(struct turn_allocation *a, uint64_t now_us,
@@ -702,7 +702,7 @@ enum err turn_allocation_set_credentials(struct turn_allocation *a, uint64_t now
 	e = turn_auth_set(a->auth, username, password);
 	if (e == OK && a->state == TURN_EXPIRING)
 		refresh(a, now_us);
-	schedule(a);
+	turn_allocation_schedule(a);
 	return e;
 }
 

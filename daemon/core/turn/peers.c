@@ -166,6 +166,7 @@ enum err turn_allocation_permit(struct turn_allocation *a, uint64_t now_us,
 			want_permission(p, now_us);
 	}
 	turn_peers_ask(a, now_us);
+	turn_allocation_schedule(a);
 	return OK;
 }
 
@@ -232,6 +233,7 @@ enum err turn_allocation_bind(struct turn_allocation *a, uint64_t now_us,
 		c->due_us = now_us;
 	}
 	turn_peers_ask(a, now_us);
+	turn_allocation_schedule(a);
 	return OK;
 }
 

@@ -125,6 +125,8 @@ struct turn_allocation {
 /* allocation.c */
 /* Return: the relayed address of @family, or NULL. */
 const struct netaddr *turn_relayed_of(const struct turn_allocation *a, uint8_t family);
+/* Computes the deadline anew: after a request was begun. */
+void turn_allocation_schedule(struct turn_allocation *a);
 
 /* request.c */
 /* Begins with a new id; to be sent by pop_transmit. `challenges` is kept. */

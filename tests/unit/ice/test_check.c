@@ -277,6 +277,29 @@ static void conflict_makes_us_switch_with_a_new_tie_breaker(void **state)
 	assert_true(ice_agent_is_controlling(w.host[0].agent));
 }
 
+/* RFC 8445 s. 7.2.5.1 comes before 7.2.5.2.1: where the answer is from does not matter. */
+static void a_conflict_counts_wherever_it_comes_from(void **state)
+{
+	struct wire_forge conflict = {.class = STUN_CLASS_ERROR, .pwd = PWD, .error = 487};
+	struct wire_forge other = {.class = STUN_CLASS_ERROR, .pwd = PWD, .error = 400};
+	struct netaddr elsewhere = wire_addr("198.51.100.66:6");
+	struct wire_datagram d;
+	struct stun_message m;
+
+	(void)state;
+	take_check(&d, &m);
+	assert_int_equal(answer(&m, &elsewhere,
+				(struct wire_forge){.class = STUN_CLASS_ERROR, .error = 487}),
+			 DROP_INTEGRITY);
+	assert_true(ice_agent_is_controlling(w.host[0].agent));
+	assert_int_equal(answer(&m, &elsewhere, conflict), OK);
+	assert_false(ice_agent_is_controlling(w.host[0].agent));
+	advance();
+	take_check(&d, &m);
+	assert_true(stun_has(&m, STUN_ICE_CONTROLLED));
+	assert_int_equal(answer(&m, &elsewhere, other), DROP_ASYMMETRIC);
+}
+
 static void a_stale_conflict_does_not_flip_the_role_back(void **state)
 {
 	struct wire_forge conflict = {.class = STUN_CLASS_ERROR, .pwd = PWD, .error = 487};
@@ -625,6 +648,7 @@ int main(void)
 		T(malformed_answers),
 		T(a_mapped_address_of_no_candidate_is_peer_reflexive),
 		T(conflict_makes_us_switch_with_a_new_tie_breaker),
+		T(a_conflict_counts_wherever_it_comes_from),
 		T(a_stale_conflict_does_not_flip_the_role_back),
 		T(an_inbound_check_renews_ours),
 		T(a_storm_of_checks_does_not_make_us_forget_answers),

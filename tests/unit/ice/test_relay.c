@@ -375,15 +375,58 @@ static void upgrades_are_advised(void **state)
 	assert_int_equal(w.host[0].upgrade_events, 2);
 	wire_run_until(&w, done_us + 371 * US_PER_S);
 	assert_int_equal(w.host[0].upgrade_events, 3);
-	/* The controlled end leaves it to the other, unless its own candidates change. */
-	assert_int_equal(w.host[1].upgrade_events, 0);
+	/* The controlled end waits half as long again: 15 s, 90 s, 450 s. */
+	assert_int_equal(w.host[1].upgrade_events, 2);
 	wire_add_socket(&w, 1, 1, "192.0.2.3:2000");
 	wire_run(&w, US_PER_S);
-	assert_int_equal(w.host[1].upgrade_events, 1);
+	assert_int_equal(w.host[1].upgrade_events, 3);
 	/* One more relay is no reason. */
 	wire_run(&w, 10 * US_PER_S);
 	wire_add_relay(&w, 1, 1, 0, "198.51.100.11:50000");
 	wire_run(&w, US_PER_S);
+	assert_int_equal(w.host[1].upgrade_events, 3);
+}
+
+/* The controlling end restarts when it is advised to: then the other is never advised. */
+static void one_end_upgrades_for_both(void **state)
+{
+	size_t advised = 0;
+
+	(void)state;
+	w.filter = only_relayed;
+	open_both();
+	wire_add_relay(&w, 0, 1, 0, "198.51.100.9:50000");
+	wire_tell(&w, 0);
+	wire_tell(&w, 1);
+	while (wire_state(&w, 0) != ICE_AGENT_COMPLETED)
+		wire_run(&w, 10 * US_PER_MS);
+	for (int s = 0; s < 1000; s++) {
+		wire_run(&w, US_PER_S);
+		assert_int_equal(w.host[1].upgrade_events, 0);
+		if (w.host[0].upgrade_events == advised)
+			continue;
+		advised++;
+		assert_int_equal(ice_agent_restart(w.host[0].agent, w.now_us), OK);
+		wire_tell(&w, 1);
+		wire_tell(&w, 0);
+	}
+	assert_int_equal(advised, 5); /* 10, 70, 370, 670, 970 */
+}
+
+/* A relay that was never signalled: the end that controls does not know what its path goes over, the
+ * other end does. */
+static void the_end_that_knows_of_the_relay_upgrades(void **state)
+{
+	(void)state;
+	w.filter = only_relayed;
+	open_both();
+	wire_tell(&w, 0);
+	wire_tell(&w, 1);
+	wire_add_relay(&w, 1, 1, 0, "198.51.100.9:50000");
+	while (wire_state(&w, 0) != ICE_AGENT_COMPLETED)
+		wire_run(&w, 10 * US_PER_MS);
+	wire_run(&w, 20 * US_PER_S);
+	assert_int_equal(w.host[0].upgrade_events, 0);
 	assert_int_equal(w.host[1].upgrade_events, 1);
 }
 
@@ -404,6 +447,8 @@ int main(void)
 		T(an_answer_over_another_way_is_asymmetric),
 		T(replies_go_back_over_the_relay),
 		T(upgrades_are_advised),
+		T(one_end_upgrades_for_both),
+		T(the_end_that_knows_of_the_relay_upgrades),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "daemon/core/base/cursor.h"
 #include "tests/unit/turn/link.h"
 
+#include "daemon/core/stun/transaction.h"
 #include "daemon/core/stun/writer.h"
 
 static struct netaddr peer_number(unsigned int n)
@@ -471,6 +472,30 @@ static void expects_only_its_own(void **state)
 
 /* A permission that is wanted while another is asked for does not wait for that one's answer: its first
  * packet is right behind the request. */
+/* The deadline is that of what was asked for just now, whatever comes later. */
+static void what_got_lost_is_asked_for_again(void **state)
+{
+	struct netaddr peer = peer_number(1);
+	uint8_t buf[TURN_REQUEST_MAX_BYTES];
+	struct link l;
+	size_t len;
+
+	(void)state;
+	link_open(&l);
+	link_start(&l);
+	assert_int_equal(turn_allocation_permit(l.a, l.now_us, &peer, 1), OK);
+	assert_true(turn_allocation_pop_transmit(l.a, buf, sizeof(buf), &len));
+	assert_true(turn_allocation_next_deadline(l.a) == l.now_us + STUN_RTO_US);
+	link_run(&l, STUN_RTO_US);
+	assert_true(turn_allocation_is_permitted(l.a, l.now_us, &peer));
+	assert_int_equal(turn_allocation_bind(l.a, l.now_us, &peer), OK);
+	assert_true(turn_allocation_pop_transmit(l.a, buf, sizeof(buf), &len));
+	assert_true(turn_allocation_next_deadline(l.a) == l.now_us + STUN_RTO_US);
+	link_run(&l, STUN_RTO_US);
+	assert_true(turn_allocation_channel(l.a, l.now_us, &peer) != TURN_NO_CHANNEL);
+	link_close(&l);
+}
+
 static void permissions_do_not_wait(void **state)
 {
 	struct netaddr a = link_address("192.0.2.101:1"), b = link_address("192.0.2.102:1"),
@@ -531,6 +556,7 @@ int main(void)
 		cmocka_unit_test(ip6_peers_need_an_ip6_address),
 		cmocka_unit_test(expects_only_its_own),
 		cmocka_unit_test(permissions_do_not_wait),
+		cmocka_unit_test(what_got_lost_is_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
