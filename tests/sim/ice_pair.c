@@ -6,17 +6,20 @@
  *	sim_ice_pair --seed SEED [--trace]         one scenario, told in detail
  *	sim_ice_pair --matrix                      each kind of NAT with each, as a table
  *
- * When UDP can go directly between the ends, both must be COMPLETED, in opposite roles, on pairs
- * that mirror each other, after one nomination, and data must flow; and 40 s later, the same. When
- * it cannot, both must be FAILED and never have had a path. See ice_world.h for what is held
- * against every datagram.
+ * Where a path is possible, both ends must be COMPLETED, in opposite roles, on pairs that mirror each
+ * other, after one nomination, and data must flow; and 40 s later, the same. Where it is not, both must
+ * be FAILED and never have had a path. Then, in some scenarios, things happen (ice_life.h), and when all
+ * is well again the ends must have found the best way that there is. See ice_rules.h and ice_world.h
+ * for what is held against every datagram and path.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/core/crypto/random.h"
 #include "daemon/core/crypto/secret.h"
+#include "tests/sim/ice_life.h"
 #include "tests/sim/ice_world.h"
 
 /* Until checks have failed and RFC 8863's patience is over. */
@@ -25,173 +28,196 @@
 
 static const char *program;
 
+struct outcome {
+	bool completed, direct, was_uncertain, recovered;
+	uint64_t first_path_us[2], hash;
+	size_t restarts, switches;
+};
+
 static bool wrong(const char *what)
 {
 	fprintf(stderr, "  %s\n", what);
 	return false;
 }
 
-static struct simnet_link draw_link(const struct random_source *r)
+/* A server that answers late, or not at all, can leave an end without a reflexive or relayed candidate
+ * in time; then the best way is not certain. Neither is it where both mappings differ by destination
+ * and packets get lost: what has to come one after the other there does not. */
+static bool is_certain(const struct ice_world *w)
 {
-	struct simnet_link link = {.delay_us = 500 + random_below(r, 100000)};
+	const struct ice_scenario *s = &w->scenario;
+	bool is_relayed = ice_scenario_way(s) == ICE_WAY_RELAYED;
 
-	link.jitter_us = random_below(r, 2) ? random_below(r, link.delay_us) : 0;
-	if (random_below(r, 2)) {
-		link.loss_permille = (uint16_t)random_below(r, 101);
-		link.duplicate_permille = (uint16_t)random_below(r, 51);
-		link.reorder_permille = (uint16_t)random_below(r, 101);
-	}
-	return link;
-}
-
-static struct ice_scenario draw_scenario(uint64_t seed)
-{
-	struct ice_scenario s = {.seed = seed};
-	struct random_seeded seeded;
-	struct random_source r;
-	uint32_t families;
-
-	random_seeded_init(&seeded, ~seed);
-	r = random_seeded_source(&seeded);
-	s.layout = random_below(&r, 4) ? ICE_APART : random_below(&r, ICE_LAYOUT_COUNT);
-	s.hairpin = random_below(&r, 2);
-	s.twin_addresses = random_below(&r, 4) == 0;
-	s.glare = random_below(&r, 8) == 0;
-	s.early = random_below(&r, 3) == 0;
-	s.signalling_us = 1000 + random_below(&r, 400000);
-	s.stun_servers = 1 + random_below(&r, 2);
-	families = random_below(&r, 10);
-	for (size_t i = 0; i < 2; i++) {
-		s.home[i] = random_below(&r, ICE_HOME_COUNT);
-		s.link[i] = draw_link(&r);
-		s.ta_ms[i] = (uint16_t)(5 + random_below(&r, 46));
-		s.ip6[i] = families == 7 || families == 8 || (families == 9 && random_below(&r, 2));
-		s.ip4[i] = families != 8 && (families != 9 || !s.ip6[i] || random_below(&r, 2));
-	}
-	return s;
-}
-
-/* A lost answer of the STUN server can leave an end without a reflexive candidate in time; then a
- * direct path is not certain any more. */
-static bool is_certain(const struct ice_scenario *s, const struct ice_end_result r[2])
-{
+	for (size_t i = 0; i < 2 && is_relayed; i++)
+		if (s->relay[i] && !w->ends[i].has_relayed)
+			return false;
+	if (s->layout == ICE_SAME_LAN || (is_relayed && s->relay[0] && s->relay[1]))
+		return true;
 	for (size_t i = 0; i < 2; i++)
-		if (s->ip4[i] && !r[i].has_reflexive && s->home[i] != ICE_HOME_OPEN)
-			return s->layout == ICE_SAME_LAN || (s->ip6[0] && s->ip6[1]);
-	return true;
+		if (s->ip6[i] && !s->broken_ip6[i] && s->ip6[!i] && !s->broken_ip6[!i])
+			return true;
+	for (size_t i = 0; i < 2; i++)
+		if (!w->ends[i].has_reflexive &&
+		    (s->home[i] != ICE_HOME_OPEN || s->layout == ICE_OWN_CARRIERS))
+			return false;
+	return is_relayed || ice_scenario_is_clean(s) ||
+	       ice_home_mapping(s->home[0]) == NAT_INDEPENDENT ||
+	       ice_home_mapping(s->home[1]) == NAT_INDEPENDENT;
 }
 
-static bool check_connected(struct ice_world *w, const struct ice_end_result r[2])
+static bool check_connected(struct ice_world *w, bool *ret_direct)
 {
-	if (r[0].state != ICE_AGENT_COMPLETED || r[1].state != ICE_AGENT_COMPLETED)
-		return wrong("not completed");
-	if (!r[0].has_path || !r[1].has_path || !r[0].path.nominated || !r[1].path.nominated)
-		return wrong("completed without a nominated path");
-	if (r[0].controlling == r[1].controlling)
-		return wrong("both ends have the same role");
-	if (r[0].nominations + r[1].nominations != 1)
+	size_t nominations =
+		ice_rules_nominations(w->ends[0].rules) + ice_rules_nominations(w->ends[1].rules);
+
+	if (!ice_world_has_agreed(w, ret_direct))
+		return wrong("the ends are not completed on one pair in opposite roles");
+	if (nominations != 1)
 		return wrong("not exactly one nomination");
-	if (!netaddr_equal(&r[0].path.local, &r[1].path.remote) ||
-	    !netaddr_equal(&r[0].path.remote, &r[1].path.local))
-		return wrong("the selected pairs are not mirrored");
 	if (!ice_world_probe(w, 0) || !ice_world_probe(w, 1))
 		return wrong("data does not arrive where the other end expects it");
 	return true;
 }
 
-static bool check_failed(const struct ice_end_result r[2])
+static bool check_failed(const struct ice_world *w)
 {
 	for (size_t i = 0; i < 2; i++)
-		if (r[i].had_path || r[i].state != ICE_AGENT_FAILED)
+		if (w->ends[i].had_path || w->ends[i].state != ICE_AGENT_FAILED)
 			return wrong("a path where there is none, or not failed");
 	return true;
 }
 
 /* The connection lives on, in the same place, by its consent checks. */
-static bool check_afterwards(struct ice_world *w, const struct ice_end_result before[2])
+static bool check_afterwards(struct ice_world *w)
 {
 	struct simnet_link link = {.delay_us = 30000, .jitter_us = 5000, .loss_permille = 20};
-	struct ice_end_result after[2];
+	struct ice_path before[2], after[2];
+	bool is_direct;
 
+	for (size_t i = 0; i < 2; i++)
+		(void)ice_agent_get_path(w->ends[i].agent, &before[i]);
 	ice_world_set_links(w, &link);
 	ice_world_run_on(w, AFTERWARDS_US);
-	if (ice_world_has_failed(w))
-		return false;
-	for (size_t i = 0; i < 2; i++)
-		ice_world_get_result(w, i, &after[i]);
 	link.loss_permille = 0;
 	ice_world_set_links(w, &link);
-	for (size_t i = 0; i < 2; i++)
-		if (!netaddr_equal(&before[i].path.remote, &after[i].path.remote))
+	if (w->failed || !check_connected(w, &is_direct))
+		return false;
+	for (size_t i = 0; i < 2; i++) {
+		(void)ice_agent_get_path(w->ends[i].agent, &after[i]);
+		if (!netaddr_equal(&before[i].remote, &after[i].remote))
 			return wrong("the path changed after nomination");
-	return check_connected(w, after);
+	}
+	return true;
 }
 
-static bool check_world(struct ice_world *w, const struct ice_scenario *s,
-			struct ice_end_result ret[2])
+/* Return: false when something is wrong; *ret_again: it is not as good as it can be yet. */
+static bool check_first_connection(struct ice_world *w, struct outcome *ret, bool *ret_again)
 {
-	static const struct simnet_link clean = {.delay_us = 1000};
+	static const struct simnet_link calm = {.delay_us = 1000};
+	const struct ice_scenario *s = &w->scenario;
+	enum ice_way way = ice_scenario_way(s);
 	bool ended = ice_world_run(w, LIMIT_US);
-	bool direct = ice_scenario_is_direct(s);
+	bool is_certain_now = is_certain(w);
 
-	if (ice_world_has_failed(w))
+	*ret_again = false;
+	if (w->failed)
+		return false;
+	if (!ended && !ice_scenario_is_rough(s))
+		return wrong("neither completed nor failed in time");
+	if (way == ICE_WAY_NONE)
+		return ended ? check_failed(w) : wrong("not failed in time");
+	ret->completed =
+		w->ends[0].state == ICE_AGENT_COMPLETED && w->ends[1].state == ICE_AGENT_COMPLETED;
+	ret->was_uncertain = !is_certain_now;
+	if (!ret->completed) {
+		*ret_again = true;
+		if (ice_scenario_is_rough(s) || ret->was_uncertain)
+			return true;
+		return wrong("not completed");
+	}
+	ice_world_set_links(w, &calm);
+	if (!ice_scenario_is_rough(s) &&
+	    (!check_connected(w, &ret->direct) || !check_afterwards(w)))
+		return false;
+	*ret_again = way == ICE_WAY_DIRECT && !ret->direct;
+	return true;
+}
+
+static bool check_world(struct ice_world *w, struct outcome *ret)
+{
+	bool again;
+
+	if (!check_first_connection(w, ret, &again))
 		return false;
 	for (size_t i = 0; i < 2; i++)
-		ice_world_get_result(w, i, &ret[i]);
-	if (!ended)
-		return wrong("neither completed nor failed in time");
-	if (direct && !is_certain(s, ret))
-		direct = ret[0].state == ICE_AGENT_COMPLETED;
-	if (!direct)
-		return check_failed(ret);
-	ice_world_set_links(w, &clean);
-	return check_connected(w, ret) && check_afterwards(w, ret);
+		ret->first_path_us[i] = w->ends[i].first_path_us;
+	if (ice_scenario_way(&w->scenario) == ICE_WAY_NONE || (!again && !w->scenario.events))
+		return true;
+	ice_life_run(w);
+	if (w->failed)
+		return false;
+	ret->recovered = true;
+	/* It may have moved to where no way leads from. */
+	ice_world_heal(w);
+	if (ice_scenario_way(&w->scenario) != ICE_WAY_NONE && !ice_life_recovers(w))
+		return w->failed ? false : wrong("not connected in the best way in the end");
+	return !w->failed;
 }
 
-static void print_ends(const struct ice_end_result r[2], FILE *f)
+static void print_ends(const struct ice_world *w, FILE *f)
 {
 	for (size_t i = 0; i < 2; i++) {
+		const struct ice_end *e = &w->ends[i];
 		char local[NETADDR_TEXT_BYTES], remote[NETADDR_TEXT_BYTES];
+		struct ice_path path;
 
-		fprintf(f, "  end %zu: %s, %s", i, ice_agent_state_name(r[i].state),
-			r[i].controlling ? "controlling" : "controlled");
-		if (r[i].has_path)
-			fprintf(f,
-				", %s > %s, first path %" PRIu64 " us, completed %" PRIu64
-				" us after the offer",
-				netaddr_format(&r[i].path.local, local),
-				netaddr_format(&r[i].path.remote, remote), r[i].first_path_us,
-				r[i].completed_us);
-		fprintf(f, "\n");
+		fprintf(f, "  end %zu: %s", i, ice_agent_state_name(e->state));
+		if (e->agent)
+			fprintf(f, ", %s",
+				ice_agent_is_controlling(e->agent) ? "controlling" : "controlled");
+		if (e->agent && ice_agent_get_path(e->agent, &path))
+			fprintf(f, ", %s > %s%s%s", netaddr_format(&path.local, local),
+				netaddr_format(&path.remote, remote),
+				path.relay ? ", over a relay" : "",
+				path.nominated ? "" : ", not nominated");
+		fprintf(f,
+			", first path %" PRIu64 " us, completed %" PRIu64
+			" us after the offer, %zu restarts begun, %zu switches\n",
+			e->first_path_us, e->completed_us, e->restarts_begun, e->switches);
 	}
 }
 
-static bool run(const struct ice_scenario *s, FILE *trace, struct ice_end_result ret[2],
-		uint64_t *ret_hash)
+static bool run(const struct ice_scenario *s, FILE *trace, FILE *told, struct outcome *ret)
 {
 	struct ice_world *w = ice_world_create(s, trace);
-	bool ok = !ice_world_has_failed(w) && check_world(w, s, ret);
+	bool ok;
 
-	if (!ok && !ice_world_has_failed(w)) {
+	*ret = (struct outcome){0};
+	ok = !w->failed && check_world(w, ret);
+	if (!ok && !w->failed)
 		ice_scenario_print(s, stderr);
-		print_ends(ret, stderr);
+	if (!ok)
+		print_ends(w, stderr);
+	if (told)
+		print_ends(w, told);
+	ret->hash = w->hash;
+	for (size_t i = 0; i < 2; i++) {
+		ret->restarts += w->ends[i].restarts_begun;
+		ret->switches += w->ends[i].switches;
 	}
-	*ret_hash = ice_world_hash(w);
 	ice_world_destroy(w);
 	return ok;
 }
 
-static bool run_seed(uint64_t seed, FILE *trace, struct ice_end_result ret[2])
+static bool run_seed(uint64_t seed, FILE *trace, FILE *told, struct outcome *ret)
 {
-	struct ice_scenario s = draw_scenario(seed);
-	struct ice_end_result again[2];
-	uint64_t hash, hash_again;
-	bool ok;
+	struct ice_scenario s = ice_scenario_draw(seed);
+	struct outcome again;
+	bool ok = run(&s, trace, told, ret);
 
-	ok = run(&s, trace, ret, &hash);
-	if (ok && seed % 8 == 0) {
-		ok = run(&s, NULL, again, &hash_again);
-		if (ok && hash != hash_again)
+	if (ok && seed % 16 == 0) {
+		ok = run(&s, NULL, NULL, &again);
+		if (ok && ret->hash != again.hash)
 			ok = wrong("the same seed ran in another way");
 	}
 	if (!ok)
@@ -199,82 +225,183 @@ static bool run_seed(uint64_t seed, FILE *trace, struct ice_end_result ret[2])
 	return ok;
 }
 
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
 static int run_seeds(uint64_t from, uint64_t count, bool all)
 {
-	size_t direct = 0, failed = 0, uncertain = 0, bad = 0;
+	size_t direct = 0, relayed = 0, without = 0, uncertain = 0, recovered = 0, bad = 0;
+	size_t restarts = 0, switches = 0;
+	struct timespec start;
+	double seconds;
 
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (uint64_t seed = from; seed < from + count; seed++) {
-		struct ice_scenario s = draw_scenario(seed);
-		struct ice_end_result r[2];
+		struct outcome r;
 
-		if (!run_seed(seed, NULL, r)) {
+		if (!run_seed(seed, NULL, NULL, &r)) {
 			if (!all)
 				return 1;
 			bad++;
 			continue;
 		}
-		uncertain += ice_scenario_is_direct(&s) && !is_certain(&s, r);
-		direct += r[0].has_path;
-		failed += !r[0].has_path;
+		uncertain += r.was_uncertain;
+		recovered += r.recovered;
+		direct += r.completed && r.direct;
+		relayed += r.completed && !r.direct;
+		without += !r.completed;
+		restarts += r.restarts;
+		switches += r.switches;
 	}
-	printf("%" PRIu64 " seeds from %" PRIu64 ": %zu direct, %zu without a path, as they should "
-	       "(%zu left open), %zu wrong\n",
-	       count, from, direct, failed, uncertain, bad);
+	seconds = seconds_since(&start);
+	printf("%" PRIu64 " seeds from %" PRIu64
+	       ": at first %zu direct, %zu relayed, %zu without a "
+	       "path (%zu left open); then %zu with %zu restarts and %zu switches; %zu wrong\n",
+	       count, from, direct, relayed, without, uncertain, recovered, restarts, switches,
+	       bad);
+	printf("%.1f s, %.0f seeds a second\n", seconds, (double)count / seconds);
 	return bad > 0;
 }
 
 static int run_one(uint64_t seed, FILE *trace)
 {
-	struct ice_scenario s = draw_scenario(seed);
-	struct ice_end_result r[2];
-	bool ok = run_seed(seed, trace, r);
+	struct ice_scenario s = ice_scenario_draw(seed);
+	struct outcome r;
 
-	if (!ok)
+	if (!run_seed(seed, trace, stdout, &r))
 		return 1;
 	ice_scenario_print(&s, stdout);
-	print_ends(r, stdout);
 	return 0;
 }
 
-/* 20 ms one way between the ends, 20 ms of signalling, no loss: D and the time from the offer until
- * both ends have a path. */
+/* --- the matrix --- */
+
+/* 20 ms one way between the ends, 20 ms of signalling, no loss. */
+static struct ice_scenario plain(enum ice_home a, enum ice_home b)
+{
+	return (struct ice_scenario){
+		.seed = 1,
+		.home = {a, b},
+		.ip4 = {true, true},
+		.relay = {true, true},
+		.early = true,
+		.link = {{.delay_us = 10000}, {.delay_us = 10000}},
+		.signalling_us = 20000,
+		.mapping_us = 60 * US_PER_S,
+		.stun_servers = 1,
+	};
+}
+
+/* Return: true when it came out as it must: the way, and at once. */
+static bool run_cell(const struct ice_scenario *s, char ret[static 16])
+{
+	enum ice_way way = ice_scenario_way(s), got = ICE_WAY_NONE;
+	struct outcome r;
+	uint64_t us;
+	bool ok = run(s, NULL, NULL, &r);
+
+	us = r.first_path_us[0] > r.first_path_us[1] ? r.first_path_us[0] : r.first_path_us[1];
+	if (r.completed)
+		got = r.direct ? ICE_WAY_DIRECT : ICE_WAY_RELAYED;
+	if (!ok || got != way)
+		snprintf(ret, 16, "WRONG");
+	else if (got == ICE_WAY_NONE)
+		snprintf(ret, 16, "-");
+	else
+		snprintf(ret, 16, "%c %u", got == ICE_WAY_DIRECT ? 'D' : 'R',
+			 (unsigned int)(us / 1000));
+	return ok && got == way;
+}
+
+static bool print_cell(const char *name, const struct ice_scenario *s)
+{
+	char text[16];
+	bool ok = run_cell(s, text);
+
+	printf("  %-66s %s\n", name, text);
+	return ok;
+}
+
+static bool print_layouts(void)
+{
+	struct ice_scenario s = plain(ICE_HOME_EIM_APDF, ICE_HOME_EIM_APDF);
+	bool ok;
+
+	s.layout = ICE_SAME_LAN;
+	ok = print_cell("one LAN", &s);
+	s.home[0] = ICE_HOME_BLOCKED;
+	ok &= print_cell("one LAN whose router lets no UDP pass", &s);
+	s = plain(ICE_HOME_EIM_APDF, ICE_HOME_EIM_APDF);
+	s.layout = ICE_SAME_CARRIER;
+	ok &= print_cell("two homes behind one carrier's NAT, no hairpin", &s);
+	s.hairpin = true;
+	ok &= print_cell("two homes behind one carrier's NAT, hairpin", &s);
+	s.layout = ICE_OWN_CARRIERS;
+	ok &= print_cell("two NATs deep at both ends", &s);
+	s = plain(ICE_HOME_EIM_APDF, ICE_HOME_EIM_APDF);
+	s.twin_addresses = true;
+	ok &= print_cell("both ends have the same private address", &s);
+	return ok;
+}
+
+static bool print_families(void)
+{
+	struct ice_scenario s = plain(ICE_HOME_APDM_APDF, ICE_HOME_APDM_APDF);
+	bool ok;
+
+	s.ip6[0] = s.ip6[1] = true;
+	ok = print_cell("symmetric NATs and IPv6", &s);
+	s.broken_ip6[1] = true;
+	ok &= print_cell("the same, IPv6 of one end leads nowhere", &s);
+	s = plain(ICE_HOME_EIM_APDF, ICE_HOME_EIM_APDF);
+	s.ip6[0] = s.ip6[1] = s.broken_ip4[0] = true;
+	ok &= print_cell("home routers and IPv6, IPv4 of one end leads nowhere", &s);
+	s = plain(ICE_HOME_EIM_APDF, ICE_HOME_EIM_APDF);
+	s.ip4[1] = false;
+	s.ip6[1] = true;
+	ok &= print_cell("IPv4 alone and IPv6 alone", &s);
+	s = plain(ICE_HOME_BLOCKED, ICE_HOME_EIM_APDF);
+	s.relay[1] = false;
+	ok &= print_cell("no UDP at one end, that has the only relay", &s);
+	s = plain(ICE_HOME_BLOCKED, ICE_HOME_EIM_APDF);
+	s.relay[0] = false;
+	ok &= print_cell("no UDP at one end, the other has the only relay", &s);
+	s = plain(ICE_HOME_APDM_APDF, ICE_HOME_EIM_APDF);
+	s.relay[0] = s.relay[1] = false;
+	ok &= print_cell("symmetric and home without a relay", &s);
+	return ok;
+}
+
 static int run_matrix(void)
 {
-	int failed = 0;
+	bool ok = true;
 
-	printf("%-10s", "");
+	printf("First path after the offer in ms; D direct, R relayed, - none. 20 ms one "
+	       "way.\n\n%-10s",
+	       "");
 	for (enum ice_home b = 0; b < ICE_HOME_COUNT; b++)
-		printf("%12s", ice_home_name(b));
+		printf("%10s", ice_home_name(b));
 	printf("\n");
 	for (enum ice_home a = 0; a < ICE_HOME_COUNT; a++) {
 		printf("%-10s", ice_home_name(a));
 		for (enum ice_home b = 0; b < ICE_HOME_COUNT; b++) {
-			struct ice_scenario s = {
-				.seed = 1,
-				.home = {a, b},
-				.ip4 = {true, true},
-				.link = {{.delay_us = 10000}, {.delay_us = 10000}},
-				.signalling_us = 20000,
-				.stun_servers = 1,
-			};
-			struct ice_end_result r[2];
-			uint64_t hash, us;
+			struct ice_scenario s = plain(a, b);
+			char text[16];
 
-			if (!run(&s, NULL, r, &hash)) {
-				failed = 1;
-				printf("%12s", "WRONG");
-				continue;
-			}
-			us = r[0].first_path_us > r[1].first_path_us ? r[0].first_path_us
-								     : r[1].first_path_us;
-			if (r[0].has_path)
-				printf("   D %4" PRIu64 " ms", us / 1000);
-			else
-				printf("%12s", "R");
+			ok &= run_cell(&s, text);
+			printf("%10s", text);
 		}
 		printf("\n");
 	}
-	return failed;
+	printf("\n");
+	ok &= print_layouts();
+	ok &= print_families();
+	return ok ? 0 : 1;
 }
 
 static int usage(void)

@@ -43,6 +43,7 @@ struct packet {
 	enum hop hop;
 	size_t node;
 	struct netaddr from, to;
+	bool is_genuine;
 	size_t len;
 	uint8_t bytes[SIMNET_MTU_BYTES];
 };
@@ -122,6 +123,12 @@ static void cross(struct simnet *net, struct packet *p, size_t over, enum hop ho
 	}
 	p->hop = hop;
 	p->node = node;
+	if (p->len > 0 && chance(net, link->corrupt_permille)) {
+		uint32_t bit = random_below(&net->random, (uint32_t)p->len * 8);
+
+		p->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		p->is_genuine = false;
+	}
 	if (chance(net, link->duplicate_permille)) {
 		struct packet *copy = malloc(sizeof(*copy));
 
@@ -367,16 +374,12 @@ void simnet_set_blocked(struct simnet *net, size_t router, bool blocked)
 	node_of(net, router, NODE_ROUTER)->blocked = blocked;
 }
 
-bool simnet_send(struct simnet *net, uint64_t now_us, size_t host, const struct netaddr *from,
-		 const struct netaddr *to, const void *buf, size_t len)
+static struct packet *new_packet(struct simnet *net, uint64_t now_us, const struct netaddr *from,
+				 const struct netaddr *to, const void *buf, size_t len)
 {
-	struct node *n = node_of(net, host, NODE_HOST);
-	struct packet *p;
+	struct packet *p = malloc(sizeof(*p));
 
-	if (!host_has(n, from) || len > SIMNET_MTU_BYTES)
-		return false;
-	p = calloc(1, sizeof(*p));
-	if (!p)
+	if (!p || len > SIMNET_MTU_BYTES)
 		abort();
 	heap_node_init(&p->node_in_heap);
 	p->at_us = now_us;
@@ -385,10 +388,35 @@ bool simnet_send(struct simnet *net, uint64_t now_us, size_t host, const struct 
 	p->len = len;
 	memcpy(p->bytes, buf, len);
 	net->counters.sent++;
+	return p;
+}
+
+bool simnet_send(struct simnet *net, uint64_t now_us, size_t host, const struct netaddr *from,
+		 const struct netaddr *to, const void *buf, size_t len)
+{
+	struct node *n = node_of(net, host, NODE_HOST);
+	struct packet *p;
+
+	if (!host_has(n, from) || len > SIMNET_MTU_BYTES)
+		return false;
+	p = new_packet(net, now_us, from, to, buf, len);
+	p->is_genuine = true;
 	p->node = host;
 	trace(net, p, "sent");
 	cross(net, p, host, HOP_IN_NETWORK, n->above);
 	return true;
+}
+
+void simnet_inject(struct simnet *net, uint64_t now_us, const struct netaddr *from,
+		   const struct netaddr *to, const void *buf, size_t len)
+{
+	struct packet *p = new_packet(net, now_us, from, to, buf, len);
+
+	p->is_genuine = false;
+	p->node = SIMNET_INTERNET;
+	p->hop = HOP_IN_NETWORK;
+	trace(net, p, "injected");
+	push(net, p);
 }
 
 uint64_t simnet_next_deadline(const struct simnet *net)
@@ -414,6 +442,7 @@ static bool deliver(struct simnet *net, struct packet *p, struct simnet_delivery
 		.to = p->to,
 		.len = p->len < cap ? p->len : cap,
 		.at_us = p->at_us,
+		.is_genuine = p->is_genuine,
 	};
 	memcpy(buf, p->bytes, ret->len);
 	free(p);

@@ -53,6 +53,7 @@ struct simnet_link {
 	uint16_t loss_permille;
 	uint16_t duplicate_permille;
 	uint16_t reorder_permille; /* held back by another delay_us + 10 ms */
+	uint16_t corrupt_permille; /* one bit is another */
 };
 
 struct simnet_delivery {
@@ -60,6 +61,7 @@ struct simnet_delivery {
 	struct netaddr from, to; /* `to`: the address of the host */
 	size_t len;
 	uint64_t at_us;
+	bool is_genuine; /* neither corrupted on the way nor injected */
 };
 
 /* Packets by their fate; duplicates count for themselves. */
@@ -98,6 +100,9 @@ void simnet_set_blocked(struct simnet *net, size_t router, bool blocked);
  * does not have the address @from, as a kernel would refuse it (ENETUNREACH). */
 bool simnet_send(struct simnet *net, uint64_t now_us, size_t host, const struct netaddr *from,
 		 const struct netaddr *to, const void *buf, size_t len);
+/* Somebody on the Internet sends a datagram in the name of @from. */
+void simnet_inject(struct simnet *net, uint64_t now_us, const struct netaddr *from,
+		   const struct netaddr *to, const void *buf, size_t len);
 /* Return: the time of the next hop of any packet; DEADLINE_NONE when nothing is under way. */
 uint64_t simnet_next_deadline(const struct simnet *net);
 /* Moves packets up to @now_us, and returns the first datagram that reached a host, if any. A
