@@ -5,6 +5,7 @@
  *	app.c        the requests of ictl; joined or not, up or down
  *	join.c       one attempt to become a member
  *	run.c        what exists while the overlay is up, and how bytes and events flow through it
+ *	network.c    what changes in the networks of this host, and what follows from it
  *	sockets.c    the local addresses and their UDP sockets
  *	servers.c    the STUN and TURN servers
  *	resolve.c    their names

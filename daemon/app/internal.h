@@ -8,7 +8,7 @@
 #include "daemon/control/server.h"
 #include "daemon/core/peer/overlay.h"
 #include "daemon/data/plane.h"
-#include "daemon/net/interfaces.h"
+#include "daemon/net/watcher.h"
 #include "daemon/signaling/client.h"
 #include "tun/device.h"
 #include "tun/netcfg.h"
@@ -56,6 +56,8 @@ struct app_socket {
 	int fds[DATA_MAX_WORKERS]; /* the first is control's, too */
 	struct netaddr base;
 	int ifindex;
+	struct netaddr gateway;
+	bool is_second; /* see struct net_interface_addr */
 	uint16_t local_preference;
 	bool is_spare; /* for allocations only, beside another one at this address */
 };
@@ -103,6 +105,9 @@ struct run {
 	struct data_plane *data;
 	struct signal_client *signal;
 	struct net_watcher *watcher;
+	struct net_interface_filter filter;
+	struct netprefix networks[CERT_MAX_NETWORKS];		/* of the filter */
+	struct net_route signal_ways[SIGNAL_ENDPOINTS_MAX + 2]; /* that the helper may go */
 	struct app_socket sockets[APP_MAX_SOCKETS];
 	uint16_t next_socket;
 	uint16_t port;	  /* common to all sockets */
@@ -168,10 +173,16 @@ enum problem device_configure(struct run *r, char *detail);
 /* Starts the data plane on it. */
 enum problem device_start_data(struct run *r, char *detail);
 
+/* network.c */
+/* Opens the first sockets, and watches from then on. */
+void network_start(struct run *r);
+/* Something could not be sent: perhaps an address has gone. */
+void network_doubt(struct run *r);
+
 /* sockets.c */
-/* Opens sockets for addresses that are new and closes those of addresses that have gone.
- * Return: whether there were any. */
-bool sockets_update(struct run *r);
+/* Opens sockets for addresses that are new, closes those of addresses that have gone, and tells the
+ * overlay what has become of the others. Return: whether anything has changed. */
+bool sockets_update(struct run *r, const struct net_snapshot *now);
 void sockets_close(struct run *r);
 /* One more at the address of socket @number, for allocations. */
 void sockets_open_spare(struct run *r, uint16_t number);

@@ -313,6 +313,7 @@ static void on_data(uv_poll_t *poll, int status, int events)
 			break;
 		case DATA_INPUT_SEND_ERROR:
 			overlay_on_send_error(r->overlay, in.now_us, in.socket, &in.remote);
+			network_doubt(r);
 			break;
 		case DATA_INPUT_TUN_LOST:
 			log_error("tun.lost", "device=%s", tun_device_name(r->tun));
@@ -358,20 +359,6 @@ static void on_message(void *ctx, const uint8_t *buf, size_t len)
 	if (r->stopping)
 		return;
 	(void)overlay_on_signal(r->overlay, app_now_us(), buf, len);
-	run_pump(r);
-}
-
-static void on_addresses(void *ctx)
-{
-	struct run *r = ctx;
-
-	if (r->stopping)
-		return;
-	/* Most changes are none of ours: lifetimes, foreign interfaces and routes, our own device. */
-	if (sockets_update(r)) {
-		signal_client_reconnect(r->signal);
-		servers_on_network(r);
-	}
 	run_pump(r);
 }
 
@@ -499,7 +486,6 @@ static void free_parts(struct run *r)
 
 enum problem run_start(struct app *a, char *detail)
 {
-	struct net_watcher_params watch = {.loop = a->loop, .on_change = on_addresses};
 	struct run *r = calloc(1, sizeof(*r));
 	enum problem p = PROBLEM_INTERNAL;
 
@@ -508,7 +494,6 @@ enum problem run_start(struct app *a, char *detail)
 	r->app = a;
 	r->port = a->config->port ? a->config->port : a->state->port;
 	r->started_us = app_now_us();
-	watch.ctx = r;
 	if (tun_netcfg_create(&r->netcfg, detail, APP_DETAIL_BYTES) == 0)
 		p = start_overlay(r, detail);
 	if (p == PROBLEM_NONE)
@@ -531,9 +516,7 @@ enum problem run_start(struct app *a, char *detail)
 	}
 	a->run = r;
 	start_handles(r);
-	if (net_watcher_create(&r->watcher, &watch) != OK)
-		log_warning("net.watch", "result=off");
-	(void)sockets_update(r);
+	network_start(r);
 	servers_update(r);
 	log_info("up", "device=%s name=%s", tun_device_name(r->tun),
 		 log_quote(overlay_own_cert(r->overlay)->name).text);

@@ -31,6 +31,19 @@ static void close_socket(struct run *r, struct app_socket *s)
 	s->in_use = false;
 }
 
+static void set_device(struct app_socket *s)
+{
+	int ifindex = s->is_second ? s->ifindex : 0;
+	char text[NETADDR_TEXT_BYTES];
+	enum err e = OK;
+
+	for (size_t i = 0; i < s->fd_count && e == OK; i++)
+		e = net_udp_set_device(s->fds[i], s->base.family, ifindex);
+	if (e != OK)
+		log_warning("socket.device", "address=%s result=%s", netaddr_format(&s->base, text),
+			    err_name(e));
+}
+
 /* Opens @s at s->base. Return: OK, or what the system or the overlay said. */
 static enum err add_socket(struct run *r, struct app_socket *s, uint16_t port)
 {
@@ -46,6 +59,8 @@ static enum err add_socket(struct run *r, struct app_socket *s, uint16_t port)
 		return e;
 	}
 	s->in_use = true;
+	if (s->is_second)
+		set_device(s);
 	if (s->is_spare)
 		overlay_add_spare_socket(r->overlay, app_now_us(), s->number, &s->base,
 					 s->local_preference);
@@ -77,6 +92,8 @@ static bool open_socket(struct run *r, const struct net_interface_addr *a)
 		return false;
 	*s = (struct app_socket){.number = r->next_socket++,
 				 .ifindex = a->ifindex,
+				 .gateway = a->gateway,
+				 .is_second = a->is_second,
 				 .base = a->addr,
 				 .local_preference = a->local_preference};
 	e = add_socket(r, s, r->port);
@@ -110,65 +127,84 @@ void sockets_open_spare(struct run *r, uint16_t number)
 	}
 }
 
-/* Routes give the addresses another order. Those that fall come first, so that one that rises is seen to be
- * better than the path's. */
-static void reorder(struct run *r, const struct net_interface_addr *found, size_t count)
-{
-	for (int rising = 0; rising <= 1; rising++) {
-		for (size_t k = 0; k < count; k++) {
-			struct app_socket *s = find_base(r, &found[k].addr);
-			uint16_t now = found[k].local_preference;
+/* --- changes --- */
 
-			if (!s || s->local_preference == now ||
-			    (now > s->local_preference) != rising)
-				continue;
-			s->local_preference = now;
-			overlay_set_socket_preference(r->overlay, app_now_us(), s->number, now);
-		}
-	}
-}
-
-bool sockets_update(struct run *r)
+static bool close_lost(struct run *r, const struct net_snapshot *now)
 {
 	bool changed = false;
-	const struct config *c = r->app->config;
-	const struct cert *own = overlay_own_cert(r->overlay);
-	struct net_interface_filter filter = {
-		.exclude = own->networks,
-		.exclude_count = own->network_count,
-		.exclude_ifindex = tun_device_ifindex(r->tun),
-	};
-	struct net_interface_addr found[APP_MAX_SOCKETS];
-	size_t count = 0;
 
-	for (size_t i = 0; i < c->allow.count; i++)
-		filter.allow[filter.allow_count++] = c->allow.name[i];
-	for (size_t i = 0; i < c->deny.count; i++)
-		filter.deny[filter.deny_count++] = c->deny.name[i];
-	if (net_interfaces_snapshot(&filter, found, ARRAY_SIZE(found), &count) != OK) {
-		log_error("net.addresses", "result=failed");
-		return false;
-	}
 	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
-		bool still = false;
+		struct app_socket *s = &r->sockets[i];
 
-		for (size_t k = 0; k < count && !still; k++)
-			still = netaddr_ip_equal(&found[k].addr, &r->sockets[i].base);
-		if (r->sockets[i].in_use && !still) {
-			close_socket(r, &r->sockets[i]);
+		if (s->in_use && !net_snapshot_find(now, &s->base)) {
+			close_socket(r, s);
 			changed = true;
 		}
 	}
-	reorder(r, found, count);
-	for (size_t k = 0; k < count; k++) {
-		if (!find_base(r, &found[k].addr))
-			changed |= open_socket(r, &found[k]);
+	return changed;
+}
+
+/* The address stays, what is around it does not. Return: whether packets go another way now. */
+static bool follow(struct app_socket *s, const struct net_interface_addr *a)
+{
+	bool is_rerouted = s->ifindex != a->ifindex || (!netaddr_equal(&s->gateway, &a->gateway) &&
+							a->gateway.family != NETADDR_NONE);
+	bool is_told = s->ifindex != a->ifindex || s->is_second != a->is_second;
+
+	s->ifindex = a->ifindex;
+	/* A default route that is gone for a moment has not become another one. */
+	if (a->gateway.family != NETADDR_NONE)
+		s->gateway = a->gateway;
+	s->is_second = a->is_second;
+	s->local_preference = a->local_preference;
+	if (is_told)
+		set_device(s);
+	return is_rerouted;
+}
+
+static void follow_all(struct run *r, const struct net_snapshot *now)
+{
+	struct overlay_preference preferences[APP_MAX_SOCKETS];
+	size_t count = 0;
+
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		struct app_socket *s = &r->sockets[i];
+		char text[NETADDR_TEXT_BYTES];
+
+		if (!s->in_use)
+			continue;
+		if (follow(s, net_snapshot_find(now, &s->base))) {
+			log_info("socket.rerouted", "address=%s", netaddr_format(&s->base, text));
+			overlay_on_rerouted(r->overlay, app_now_us(), s->number);
+		}
+		preferences[count++] = (struct overlay_preference){
+			.socket = s->number, .local_preference = s->local_preference};
 	}
-	if (c->port == 0 && r->port != r->app->state->port) {
+	overlay_set_preferences(r->overlay, app_now_us(), preferences, count);
+}
+
+static bool open_new(struct run *r, const struct net_snapshot *now)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < now->count; i++) {
+		if (!find_base(r, &now->addrs[i].addr))
+			changed |= open_socket(r, &now->addrs[i]);
+	}
+	if (r->app->config->port == 0 && r->port != r->app->state->port) {
 		r->app->state->port = r->port;
 		app_save_run(r->app);
 	}
 	return changed;
+}
+
+bool sockets_update(struct run *r, const struct net_snapshot *now)
+{
+	bool changed = close_lost(r, now);
+
+	/* Before new ones, whose preference is compared with those of the old. */
+	follow_all(r, now);
+	return open_new(r, now) || changed;
 }
 
 void sockets_close(struct run *r)
@@ -190,6 +226,8 @@ void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *bu
 		e = net_udp_send(s->fds[0], &t->to, buf, t->len);
 		if (e == ERR_NETWORK || e == ERR_NO_ADDRESS || e == ERR_PERMISSION)
 			overlay_on_send_error(r->overlay, app_now_us(), t->socket, &t->to);
+		if (e == ERR_NETWORK || e == ERR_NO_ADDRESS)
+			network_doubt(r);
 		return;
 	}
 }

@@ -6,8 +6,6 @@
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
-#include <netlink/route/nexthop.h>
-#include <netlink/route/route.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,14 +16,17 @@ struct found {
 	struct netaddr addr;
 	int ifindex;
 	char ifname[IF_NAMESIZE];
-	uint32_t metric; /* of the best default route over its interface */
+	bool has_default;
+	uint32_t metric; /* of the default route over its device, or NO_ROUTE */
+	struct netaddr gateway;
 	bool temporary;
 	uint8_t prefix_bits;
 };
 
 struct snapshot {
 	const struct net_interface_filter *filter;
-	struct nl_cache *links, *addrs, *routes;
+	struct nl_sock *sk;
+	struct nl_cache *links, *addrs;
 	struct found *found; /* room for every address there is */
 	size_t count;
 };
@@ -37,27 +38,6 @@ static bool matches(const char *const *patterns, size_t count, const char *name)
 			return true;
 	}
 	return false;
-}
-
-/* The lowest metric of the default routes over @ifindex in the main table. */
-static uint32_t default_metric(const struct snapshot *s, int ifindex)
-{
-	uint32_t best = NO_ROUTE;
-
-	for (struct nl_object *o = nl_cache_get_first(s->routes); o; o = nl_cache_get_next(o)) {
-		struct rtnl_route *r = (struct rtnl_route *)o;
-		struct nl_addr *dst = rtnl_route_get_dst(r);
-
-		if (rtnl_route_get_table(r) != RT_TABLE_MAIN ||
-		    rtnl_route_get_type(r) != RTN_UNICAST || (dst && nl_addr_get_prefixlen(dst)))
-			continue;
-		for (int i = 0; i < rtnl_route_get_nnexthops(r); i++) {
-			if (rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(r, i)) == ifindex &&
-			    rtnl_route_get_priority(r) < best)
-				best = rtnl_route_get_priority(r);
-		}
-	}
-	return best;
 }
 
 /* Kinds of device that exist inside this host only, as long as no default route leads over them. */
@@ -74,7 +54,7 @@ static bool is_inner_kind(const char *kind)
 	return false;
 }
 
-static bool link_is_usable(const struct snapshot *s, struct rtnl_link *link, uint32_t metric)
+static bool link_is_usable(const struct snapshot *s, struct rtnl_link *link, bool has_default)
 {
 	unsigned int flags = rtnl_link_get_flags(link);
 	const char *name = rtnl_link_get_name(link);
@@ -87,7 +67,7 @@ static bool link_is_usable(const struct snapshot *s, struct rtnl_link *link, uin
 		return false;
 	if (f->allow_count > 0)
 		return matches(f->allow, f->allow_count, name);
-	return metric != NO_ROUTE || !is_inner_kind(rtnl_link_get_type(link));
+	return has_default || !is_inner_kind(rtnl_link_get_type(link));
 }
 
 static bool addr_is_usable(const struct snapshot *s, const struct netaddr *a, unsigned int flags)
@@ -105,12 +85,25 @@ static bool addr_is_usable(const struct snapshot *s, const struct netaddr *a, un
 	return true;
 }
 
-static void add_address(struct snapshot *s, struct rtnl_addr *ra)
+static enum err ask_default(struct snapshot *s, struct found *f)
+{
+	enum err e = net_route_ask_device(s->sk, f->ifindex, &f->addr, &f->metric, &f->gateway);
+
+	f->has_default = e == OK;
+	if (e == ERR_NETWORK) {
+		f->metric = NO_ROUTE;
+		e = OK;
+	}
+	return e;
+}
+
+static enum err add_address(struct snapshot *s, struct rtnl_addr *ra)
 {
 	struct nl_addr *local = rtnl_addr_get_local(ra);
 	unsigned int flags = rtnl_addr_get_flags(ra);
 	struct found f = {.ifindex = rtnl_addr_get_ifindex(ra)};
 	struct rtnl_link *link = rtnl_link_get(s->links, f.ifindex);
+	enum err e = OK;
 
 	if (!link || !local)
 		goto out;
@@ -118,15 +111,19 @@ static void add_address(struct snapshot *s, struct rtnl_addr *ra)
 		f.addr = netaddr_from_ip4(nl_addr_get_binary_addr(local), 0);
 	else if (nl_addr_get_family(local) == AF_INET6 && nl_addr_get_len(local) == 16)
 		f.addr = netaddr_from_ip6(nl_addr_get_binary_addr(local), 0);
-	f.metric = default_metric(s, f.ifindex);
 	f.prefix_bits = (uint8_t)rtnl_addr_get_prefixlen(ra);
 	f.temporary = f.addr.family == NETADDR_IP6 && (flags & IFA_F_TEMPORARY);
-	if (link_is_usable(s, link, f.metric) && addr_is_usable(s, &f.addr, flags)) {
+	/* Routes are asked for only where the answer matters: a host may have a thousand veths. */
+	if (!addr_is_usable(s, &f.addr, flags) || !link_is_usable(s, link, true))
+		goto out;
+	e = ask_default(s, &f);
+	if (e == OK && link_is_usable(s, link, f.has_default)) {
 		strncpy(f.ifname, rtnl_link_get_name(link), sizeof(f.ifname) - 1);
 		s->found[s->count++] = f;
 	}
 out:
 	rtnl_link_put(link);
+	return e;
 }
 
 /* A temporary address of the same prefix on the same interface stands in for @f. */
@@ -153,12 +150,27 @@ static int compare(const void *a, const void *b)
 	return memcmp(x->addr.ip, y->addr.ip, sizeof(x->addr.ip));
 }
 
-static const struct found *next_of(const struct snapshot *s, uint8_t family, size_t *at)
+/* Another address of the same prefix of the same device leads nowhere else. */
+static bool is_one_too_many(const struct net_snapshot *ret, const struct found *f)
+{
+	struct netprefix p = netprefix_of(&f->addr, f->prefix_bits);
+	size_t count = 0;
+
+	for (size_t i = 0; i < ret->count; i++) {
+		if (ret->addrs[i].ifindex == f->ifindex &&
+		    netprefix_contains(&p, &ret->addrs[i].addr))
+			count++;
+	}
+	return count >= NET_MAX_PER_PREFIX;
+}
+
+static const struct found *next_of(const struct snapshot *s, const struct net_snapshot *ret,
+				   uint8_t family, size_t *at)
 {
 	for (; *at < s->count; (*at)++) {
 		const struct found *f = &s->found[*at];
 
-		if (f->addr.family == family && !is_hidden(s, f)) {
+		if (f->addr.family == family && !is_hidden(s, f) && !is_one_too_many(ret, f)) {
 			(*at)++;
 			return f;
 		}
@@ -166,67 +178,123 @@ static const struct found *next_of(const struct snapshot *s, uint8_t family, siz
 	return NULL;
 }
 
+static void take(struct net_snapshot *ret, const struct found *f)
+{
+	const struct net_route *out = f->addr.family == NETADDR_IP6 ? &ret->out6 : &ret->out4;
+	struct net_interface_addr *a = &ret->addrs[ret->count];
+
+	*a = (struct net_interface_addr){
+		.addr = f->addr,
+		.ifindex = f->ifindex,
+		.local_preference = (uint16_t)(UINT16_MAX - ret->count),
+		.has_default = f->has_default,
+		.metric = f->metric,
+		.gateway = f->gateway,
+		.is_second = f->has_default && out->ifindex && out->ifindex != f->ifindex,
+	};
+	memcpy(a->ifname, f->ifname, sizeof(a->ifname));
+	ret->count++;
+}
+
 /* RFC 8421 s. 4: the families take turns. */
-static size_t interleave(const struct snapshot *s, struct net_interface_addr *ret, size_t cap)
+static void interleave(const struct snapshot *s, struct net_snapshot *ret)
 {
 	static const uint8_t families[] = {NETADDR_IP6, NETADDR_IP4};
 	size_t at[ARRAY_SIZE(families)] = {0};
-	size_t count = 0, before;
+	size_t before;
 
 	do {
-		before = count;
-		for (size_t i = 0; i < ARRAY_SIZE(families) && count < cap; i++) {
-			const struct found *f = next_of(s, families[i], &at[i]);
+		before = ret->count;
+		for (size_t i = 0; i < ARRAY_SIZE(families) && ret->count < NET_MAX_ADDRS; i++) {
+			const struct found *f = next_of(s, ret, families[i], &at[i]);
 
-			if (!f)
-				continue;
-			ret[count] = (struct net_interface_addr){
-				.addr = f->addr,
-				.ifindex = f->ifindex,
-				.local_preference = (uint16_t)(UINT16_MAX - count),
-			};
-			memcpy(ret[count].ifname, f->ifname, sizeof(f->ifname));
-			count++;
+			if (f)
+				take(ret, f);
 		}
-	} while (count > before && count < cap);
-	return count;
+	} while (ret->count > before);
+}
+
+static enum err ask_ways(struct snapshot *s, struct net_snapshot *ret)
+{
+	enum err e = net_route_ask_default(s->sk, NETADDR_IP4, &ret->out4);
+
+	if (e == OK || e == ERR_NETWORK)
+		e = net_route_ask_default(s->sk, NETADDR_IP6, &ret->out6);
+	return e == ERR_NETWORK ? OK : e;
+}
+
+static enum err fill(struct snapshot *s, struct net_snapshot *ret)
+{
+	enum err e;
+
+	/* In place of acknowledgements come answers. */
+	nl_socket_disable_auto_ack(s->sk);
+	if (nl_connect(s->sk, NETLINK_ROUTE) < 0 ||
+	    rtnl_link_alloc_cache(s->sk, AF_UNSPEC, &s->links) < 0 ||
+	    rtnl_addr_alloc_cache(s->sk, &s->addrs) < 0)
+		return ERR_IO;
+	s->found = calloc((size_t)nl_cache_nitems(s->addrs) + 1, sizeof(*s->found));
+	if (!s->found)
+		return ERR_NO_MEMORY;
+	e = ask_ways(s, ret);
+	for (struct nl_object *o = nl_cache_get_first(s->addrs); o && e == OK;
+	     o = nl_cache_get_next(o))
+		e = add_address(s, (struct rtnl_addr *)o);
+	if (e != OK)
+		return e;
+	qsort(s->found, s->count, sizeof(s->found[0]), compare);
+	interleave(s, ret);
+	return OK;
 }
 
 enum err net_interfaces_snapshot(const struct net_interface_filter *filter,
-				 struct net_interface_addr *ret, size_t cap, size_t *ret_count)
+				 struct net_snapshot *ret)
 {
-	struct snapshot *s = calloc(1, sizeof(*s));
-	struct nl_sock *sk = nl_socket_alloc();
-	enum err e = ERR_IO;
+	struct snapshot s = {.filter = filter, .sk = nl_socket_alloc()};
+	enum err e;
 
-	if (!s || !sk) {
-		e = ERR_NO_MEMORY;
-		goto out;
-	}
-	s->filter = filter;
-	if (nl_connect(sk, NETLINK_ROUTE) < 0 ||
-	    rtnl_link_alloc_cache(sk, AF_UNSPEC, &s->links) < 0 ||
-	    rtnl_addr_alloc_cache(sk, &s->addrs) < 0 ||
-	    rtnl_route_alloc_cache(sk, AF_UNSPEC, 0, &s->routes) < 0)
-		goto out;
-	s->found = calloc((size_t)nl_cache_nitems(s->addrs) + 1, sizeof(*s->found));
-	if (!s->found) {
-		e = ERR_NO_MEMORY;
-		goto out;
-	}
-	for (struct nl_object *o = nl_cache_get_first(s->addrs); o; o = nl_cache_get_next(o))
-		add_address(s, (struct rtnl_addr *)o);
-	qsort(s->found, s->count, sizeof(s->found[0]), compare);
-	*ret_count = interleave(s, ret, cap);
-	e = OK;
-out:
-	if (s) {
-		free(s->found);
-		nl_cache_free(s->routes);
-		nl_cache_free(s->addrs);
-		nl_cache_free(s->links);
-	}
-	nl_socket_free(sk);
-	free(s);
+	*ret = (struct net_snapshot){0};
+	if (!s.sk)
+		return ERR_NO_MEMORY;
+	e = fill(&s, ret);
+	free(s.found);
+	nl_cache_free(s.addrs);
+	nl_cache_free(s.links);
+	nl_socket_free(s.sk);
 	return e;
+}
+
+/* --- comparing --- */
+
+static bool is_same_addr(const struct net_interface_addr *a, const struct net_interface_addr *b)
+{
+	return netaddr_equal(&a->addr, &b->addr) && a->ifindex == b->ifindex &&
+	       a->local_preference == b->local_preference && a->has_default == b->has_default &&
+	       a->is_second == b->is_second && netaddr_equal(&a->gateway, &b->gateway);
+}
+
+bool net_snapshot_same_addrs(const struct net_snapshot *a, const struct net_snapshot *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (!is_same_addr(&a->addrs[i], &b->addrs[i]))
+			return false;
+	}
+	return true;
+}
+
+bool net_snapshot_same_ways(const struct net_snapshot *a, const struct net_snapshot *b)
+{
+	return net_route_equal(&a->out4, &b->out4) && net_route_equal(&a->out6, &b->out6);
+}
+
+const struct net_interface_addr *net_snapshot_find(const struct net_snapshot *s,
+						   const struct netaddr *ip)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (netaddr_ip_equal(&s->addrs[i].addr, ip))
+			return &s->addrs[i];
+	}
+	return NULL;
 }

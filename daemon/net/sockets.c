@@ -142,6 +142,17 @@ enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, size_t coun
 	return OK;
 }
 
+enum err net_udp_set_device(int fd, uint8_t family, int ifindex)
+{
+	uint32_t index = htonl((uint32_t)ifindex);
+	bool is_ip6 = family == NETADDR_IP6;
+
+	return setsockopt(fd, is_ip6 ? IPPROTO_IPV6 : IPPROTO_IP,
+			  is_ip6 ? IPV6_UNICAST_IF : IP_UNICAST_IF, &index, sizeof(index)) == 0
+		       ? OK
+		       : net_error(errno);
+}
+
 enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len)
 {
 	union net_sockaddr sa;

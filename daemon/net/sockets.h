@@ -41,6 +41,15 @@ MUST_USE enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret
 MUST_USE enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, size_t count,
 				     int *ret_fds, size_t *ret_count, struct netaddr *ret_bound);
 
+/*
+ * Packets from @fd, bound to an address of @family, leave by device @ifindex, 0 = as the routes say. For
+ * addresses whose device has a default route that is not the best one: without it their packets would
+ * leave by the best one's, where their source address means nothing. Specific routes over other
+ * devices no longer count for such a socket; those for other sockets do. IPv6 obeys only among routes of one metric.
+ * Return: OK or as net_error().
+ */
+MUST_USE enum err net_udp_set_device(int fd, uint8_t family, int ifindex);
+
 /* Sends one datagram. Return: OK; ERR_INVALID when @to is no address; as net_error(). */
 MUST_USE enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len);
 

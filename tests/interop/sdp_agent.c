@@ -571,16 +571,15 @@ static void parse_option(struct options *o, int argc, char **argv, int *i)
 
 static void find_addresses(struct options *o)
 {
-	struct net_interface_addr found[MAX_SOCKETS];
 	const struct net_interface_filter filter = {0};
-	size_t count;
+	struct net_snapshot now;
 
 	if (o->bind_count > 0)
 		return;
-	if (net_interfaces_snapshot(&filter, found, MAX_SOCKETS, &count) != OK)
+	if (net_interfaces_snapshot(&filter, &now) != OK)
 		die("addresses", "cannot be read");
-	for (; o->bind_count < count; o->bind_count++)
-		o->bind[o->bind_count] = found[o->bind_count].addr;
+	for (; o->bind_count < now.count; o->bind_count++)
+		o->bind[o->bind_count] = now.addrs[o->bind_count].addr;
 }
 
 static void open_sockets(struct agent *a)

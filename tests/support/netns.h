@@ -64,6 +64,40 @@ static inline bool netns_shows(const char *args, const char *want)
 	return strstr(netns_ip(args), want);
 }
 
+/* The same with arguments. */
+__attribute__((format(printf, 1, 2))) static inline void netns_ipf(const char *format, ...)
+{
+	char args[200];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(args, sizeof(args), format, list);
+	va_end(list);
+	netns_ip_ok(args);
+}
+
+/* Brings @device up and waits until the system, in its own time, says that it has a carrier. */
+static inline void netns_bring_up(const char *device)
+{
+	char args[128];
+
+	netns_ipf("link set %s up", device);
+	snprintf(args, sizeof(args), "link show %s", device);
+	for (int tries = 0; !netns_shows(args, "state UP"); tries++)
+		assert_true(tries < 5000); /* each is a process: seconds */
+}
+
+/* A pair whose near end is up. What stands for a real network card is a macvlan: no kind that exists
+ * inside a host only. Its other end is @name-x. */
+static inline void netns_add_card(const char *name)
+{
+	netns_ipf("link add %s-w type veth peer name %s-x", name, name);
+	netns_ipf("link set %s-x up", name);
+	netns_ipf("link set %s-w up", name);
+	netns_ipf("link add link %s-w name %s type macvlan mode private", name, name);
+	netns_bring_up(name);
+}
+
 static inline unsigned int netns_count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

@@ -264,6 +264,12 @@ bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
 	return base != NULL;
 }
 
+void ice_engine_gather_again(struct ice_engine *e, uint64_t now_us, uint16_t socket)
+{
+	ice_gatherer_ask_again(e, now_us, socket);
+	ice_engine_pace(e, now_us);
+}
+
 enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay,
 			      uint16_t socket, const struct netaddr *relayed,
 			      const struct netaddr *mapped, const struct netaddr *server,

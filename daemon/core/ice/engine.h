@@ -222,6 +222,9 @@ void ice_engine_set_socket_preference(struct ice_engine *e, uint16_t socket,
 bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
 				  uint16_t *ret_local_preference);
 
+/* What servers have told about @socket (ICE_NO_SOCKET: about any) may be stale: they are asked anew. */
+void ice_engine_gather_again(struct ice_engine *e, uint64_t now_us, uint16_t socket);
+
 /* A TURN server has allocated an address for us. @relay: a number that the caller chooses, not 0;
  * @socket: what its server is reached over, or ICE_NO_SOCKET for a stream; @relayed: the allocated
  * address, the candidate and its base (RFC 8445 s. 5.1.1.2); @mapped: what the server saw of us,

@@ -143,6 +143,20 @@ void ice_gatherer_set_keep_warm(struct ice_engine *e, uint64_t now_us, bool want
 	schedule(e);
 }
 
+void ice_gatherer_ask_again(struct ice_engine *e, uint64_t now_us, uint16_t socket)
+{
+	struct ice_gatherer *g = &e->gatherer;
+
+	for (size_t i = 0; i < g->max_rows; i++) {
+		struct ice_gather *row = &g->rows[i];
+
+		if (row->state == ICE_GATHER_DUE &&
+		    (socket == ICE_NO_SOCKET || row->socket == socket))
+			set_state(row, ICE_GATHER_DUE, now_us);
+	}
+	schedule(e);
+}
+
 bool ice_gatherer_is_settled(const struct ice_gatherer *g)
 {
 	for (size_t i = 0; i < g->max_rows; i++) {

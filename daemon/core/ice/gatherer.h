@@ -69,6 +69,8 @@ void ice_gatherer_fini(struct ice_gatherer *g);
 void ice_gatherer_update(struct ice_engine *e, uint64_t now_us);
 /* Turns re-asking on or off. */
 void ice_gatherer_set_keep_warm(struct ice_engine *e, uint64_t now_us, bool wanted);
+/* ICE_NO_SOCKET: for all sockets. What is known stays until there is an answer. */
+void ice_gatherer_ask_again(struct ice_engine *e, uint64_t now_us, uint16_t socket);
 bool ice_gatherer_is_settled(const struct ice_gatherer *g);
 /* Lists the local candidates anew. */
 void ice_gatherer_list_candidates(struct ice_engine *e);

@@ -242,25 +242,31 @@ enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 	return e;
 }
 
-void overlay_set_socket_preference(struct overlay *o, uint64_t now_us, uint16_t socket,
-				   uint16_t local_preference)
-{
-	uint16_t before;
-
-	if (!ice_engine_socket_preference(o->ice, socket, &before) || before == local_preference)
-		return;
-	ice_engine_set_socket_preference(o->ice, socket, local_preference);
-	if (local_preference > before)
-		restart_on_new_socket(o, now_us, local_preference);
-	overlay_drain_ice(o, now_us);
-}
-
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket)
 {
 	/* Wanted before, while it is known whose path goes over it. */
 	restart_on_socket(o, now_us, socket, NULL, OVERLAY_RESTART_ADDRESS_LOST);
 	relays_remove_socket(o->relays, now_us, socket);
 	ice_engine_remove_socket(o->ice, now_us, socket);
+	overlay_drain_ice(o, now_us);
+}
+
+void overlay_set_preferences(struct overlay *o, uint64_t now_us,
+			     const struct overlay_preference *preferences, size_t count)
+{
+	if (count > OVERLAY_MAX_PREFERENCES)
+		count = OVERLAY_MAX_PREFERENCES;
+	restart_on_preferences(o, now_us, preferences, count);
+	for (size_t i = 0; i < count; i++)
+		ice_engine_set_socket_preference(o->ice, preferences[i].socket,
+						 preferences[i].local_preference);
+	overlay_drain_ice(o, now_us);
+}
+
+void overlay_on_rerouted(struct overlay *o, uint64_t now_us, uint16_t socket)
+{
+	restart_on_socket(o, now_us, socket, NULL, OVERLAY_RESTART_REROUTED);
+	ice_engine_gather_again(o->ice, now_us, socket);
 	overlay_drain_ice(o, now_us);
 }
 

@@ -172,12 +172,20 @@ enum overlay_reason {
 	OVERLAY_REASON_COUNT,
 };
 
+#define OVERLAY_MAX_PREFERENCES 16
+
+struct overlay_preference {
+	uint16_t socket;
+	uint16_t local_preference; /* as for overlay_add_socket() */
+};
+
 /* Why a restart was begun, for people: see overlay_restart_cause_text(). */
 enum overlay_restart_cause {
 	OVERLAY_RESTART_NONE,
 	OVERLAY_RESTART_ADDRESS_LOST, /* the path's local address has gone */
 	OVERLAY_RESTART_ADDRESS_NEW,  /* there is a better local address */
 	OVERLAY_RESTART_MAPPING,      /* a server sees us at another address than before */
+	OVERLAY_RESTART_REROUTED,     /* the path's local address leads into another network */
 	OVERLAY_RESTART_PATH_LOST,    /* nothing came back on the path */
 	OVERLAY_RESTART_SEND_ERROR,   /* the system refused to send on the path */
 	OVERLAY_RESTART_RELAY_GOES,   /* the allocation that the path goes over is given up */
@@ -331,10 +339,14 @@ const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret
 /* Local sockets and servers: see ice/engine.h, same arguments and errors. */
 MUST_USE enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 				     const struct netaddr *base, uint16_t local_preference);
-/* Another order of preference: sessions over a socket that is not the best of its family any more restart. */
-void overlay_set_socket_preference(struct overlay *o, uint64_t now_us, uint16_t socket,
-				   uint16_t local_preference);
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket);
+/* The local addresses have another order. A session whose path's address was better than another one
+ * and is not any more is restarted. At most OVERLAY_MAX_PREFERENCES count. */
+void overlay_set_preferences(struct overlay *o, uint64_t now_us,
+			     const struct overlay_preference *preferences, size_t count);
+/* @socket has the same address, but its packets go to another gateway: mappings are stale. The servers
+ * are asked anew, the sessions whose path goes over it restarted. */
+void overlay_on_rerouted(struct overlay *o, uint64_t now_us, uint16_t socket);
 MUST_USE enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
 					   const struct netaddr *servers, size_t count);
 /* See ice_engine_stun_server_info(). */
@@ -413,7 +425,8 @@ MUST_USE enum err overlay_ping(struct overlay *o, uint64_t now_us, uint32_t peer
 /* Begins a restart now. Return: OK; ERR_NOT_FOUND; ERR_WRONG_STATE when there is no session to restart, or
  * one is under way. */
 MUST_USE enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer);
-/* The host has slept: nobody knows what the NATs have kept. Restarts every session. */
+/* The host has slept: nobody knows what the NATs have kept. Asks the servers anew, restarts every
+ * session. */
 void overlay_on_resume(struct overlay *o, uint64_t now_us);
 /* Says goodbye to every peer that is connected and to the rendezvous. */
 void overlay_close_peers(struct overlay *o, uint64_t now_us);

@@ -261,6 +261,9 @@ void restart_on_packet(struct overlay *o, struct peer *p, uint64_t now_us);
 /* The peer or the rendezvous is there again: what waits for it goes at once. */
 void restart_hurry(struct overlay *o, struct peer *p, uint64_t now_us);
 void restart_on_new_socket(struct overlay *o, uint64_t now_us, uint16_t local_preference);
+/* Before the engine is told: see overlay_set_preferences(). */
+void restart_on_preferences(struct overlay *o, uint64_t now_us,
+			    const struct overlay_preference *list, size_t count);
 /* The sessions whose path goes over @socket (to @to, if not NULL) want a restart. */
 void restart_on_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 		       const struct netaddr *to, enum overlay_restart_cause cause);

@@ -52,6 +52,7 @@ const char *overlay_restart_cause_text(enum overlay_restart_cause c)
 		[OVERLAY_RESTART_ADDRESS_LOST] = "the local address of the path has gone",
 		[OVERLAY_RESTART_ADDRESS_NEW] = "there is a better local address",
 		[OVERLAY_RESTART_MAPPING] = "the NAT gives us another address",
+		[OVERLAY_RESTART_REROUTED] = "the local address leads into another network",
 		[OVERLAY_RESTART_PATH_LOST] = "nothing came back on the path",
 		[OVERLAY_RESTART_SEND_ERROR] = "the system refused to send on the path",
 		[OVERLAY_RESTART_RELAY_GOES] = "the relay of the path is given up",
@@ -89,6 +90,7 @@ static bool is_certain(enum overlay_restart_cause cause)
 {
 	switch (cause) {
 	case OVERLAY_RESTART_ADDRESS_LOST:
+	case OVERLAY_RESTART_REROUTED:
 	case OVERLAY_RESTART_PATH_LOST:
 	case OVERLAY_RESTART_RESUMED:
 	case OVERLAY_RESTART_ASKED:
@@ -151,6 +153,48 @@ void restart_on_new_socket(struct overlay *o, uint64_t now_us, uint16_t local_pr
 	}
 }
 
+static uint16_t preference_of(const struct overlay *o, const struct overlay_preference *list,
+			      size_t count, uint16_t socket)
+{
+	uint16_t preference = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].socket == socket)
+			return list[i].local_preference;
+	}
+	(void)ice_engine_socket_preference(o->ice, socket, &preference);
+	return preference;
+}
+
+/* Another address was worse than that of @socket, and will be better. */
+static bool is_overtaken(const struct overlay *o, const struct overlay_preference *list,
+			 size_t count, uint16_t socket)
+{
+	uint16_t own_after = preference_of(o, list, count, socket), own_before, before;
+
+	if (!ice_engine_socket_preference(o->ice, socket, &own_before))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (ice_engine_socket_preference(o->ice, list[i].socket, &before) &&
+		    before < own_before && list[i].local_preference > own_after)
+			return true;
+	}
+	return false;
+}
+
+void restart_on_preferences(struct overlay *o, uint64_t now_us,
+			    const struct overlay_preference *list, size_t count)
+{
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		struct peer *p = &o->peers[n];
+
+		if (p->in_use && has_session(p) && p->current->has_path &&
+		    p->current->path.relay == 0 &&
+		    is_overtaken(o, list, count, p->current->path.socket))
+			restart_want(o, p, now_us, OVERLAY_RESTART_ADDRESS_NEW);
+	}
+}
+
 void restart_on_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 		       const struct netaddr *to, enum overlay_restart_cause cause)
 {
@@ -178,10 +222,12 @@ enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer)
 
 void overlay_on_resume(struct overlay *o, uint64_t now_us)
 {
+	ice_engine_gather_again(o->ice, now_us, ICE_NO_SOCKET);
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
 		if (o->peers[n].in_use)
 			restart_want(o, &o->peers[n], now_us, OVERLAY_RESTART_RESUMED);
 	}
+	overlay_drain_ice(o, now_us);
 }
 
 /* --- beginning --- */

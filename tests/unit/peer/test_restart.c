@@ -159,26 +159,6 @@ static void nothing_is_lost_in_a_soft_handover(void **state)
 	assert_true(flows[0].longest_us < 5 * US_PER_MS && flows[1].longest_us < 5 * US_PER_MS);
 }
 
-/* The default route moves to an address that has been there all the time. */
-static void the_order_of_addresses_changes(void **state)
-{
-	struct netaddr second = address(50);
-	uint16_t number;
-
-	(void)state;
-	connect_both();
-	number = mesh_add_address(alice, &second, 100);
-	flow_begin();
-	flow(US_PER_S);
-	assert_int_equal(peer_of(alice).restarts, 0);
-	overlay_set_socket_preference(alice->overlay, mesh.now_us, 1, 90);
-	overlay_set_socket_preference(alice->overlay, mesh.now_us, number, 200);
-	flow(US_PER_S);
-	assert_int_equal(flow_end(), 0);
-	assert_int_equal(alice->path.socket, number);
-	assert_int_equal(peer_of(alice).restart_cause, OVERLAY_RESTART_ADDRESS_NEW);
-}
-
 /* The offer goes inside the tunnel. */
 static void nor_without_the_rendezvous(void **state)
 {
@@ -197,6 +177,55 @@ static void nor_without_the_rendezvous(void **state)
 	assert_int_equal(alice->path.socket, second);
 	mesh_remove_socket(alice, MESH_FIRST_MOVE);
 	flow(US_PER_S);
+	assert_int_equal(flow_end(), 0);
+}
+
+/* The default route moves from one device to another: the same addresses in another order. */
+static void another_order(void **state)
+{
+	struct overlay_preference list[] = {{1, 300}, {0, 200}};
+	struct netaddr a = address(50);
+
+	(void)state;
+	connect_both();
+	list[1].socket = mesh_add_address(alice, &a, 50);
+	flow_begin();
+	overlay_set_preferences(alice->overlay, mesh.now_us, list, 2);
+	flow(5 * US_PER_S);
+	assert_int_equal(alice->path.socket, 1);
+	assert_int_equal(peer_of(alice).switches, 0);
+	list[0].local_preference = 100;
+	overlay_set_preferences(alice->overlay, mesh.now_us, list, 2);
+	flow(5 * US_PER_S);
+	assert_int_equal(alice->path.socket, list[1].socket);
+	assert_int_equal(peer_of(alice).restart_cause, OVERLAY_RESTART_ADDRESS_NEW);
+	assert_int_equal(peer_of(alice).switches, 1);
+	/* All lower, in the same order. */
+	list[0].local_preference = 10;
+	list[1].local_preference = 20;
+	overlay_set_preferences(alice->overlay, mesh.now_us, list, 2);
+	flow(5 * US_PER_S);
+	assert_int_equal(peer_of(alice).switches, 1);
+	assert_int_equal(flow_end(), 0);
+}
+
+/* The same address, another gateway: only the sessions over it are restarted. */
+static void another_gateway(void **state)
+{
+	struct netaddr a = address(50);
+	uint16_t second;
+
+	(void)state;
+	connect_both();
+	second = mesh_add_address(alice, &a, 50);
+	flow_begin();
+	overlay_on_rerouted(alice->overlay, mesh.now_us, second);
+	flow(3 * US_PER_S);
+	assert_int_equal(peer_of(alice).switches, 0);
+	overlay_on_rerouted(alice->overlay, mesh.now_us, 1);
+	flow(3 * US_PER_S);
+	assert_int_equal(peer_of(alice).restart_cause, OVERLAY_RESTART_REROUTED);
+	assert_int_equal(peer_of(alice).switches, 1);
 	assert_int_equal(flow_end(), 0);
 }
 
@@ -543,7 +572,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(nothing_is_lost_in_a_soft_handover),
 		TEST(nor_without_the_rendezvous),
-		TEST(the_order_of_addresses_changes),
+		TEST(another_order),
+		TEST(another_gateway),
 		TEST(hard_handover),
 		TEST(a_new_address_comes_later),
 		TEST(both_move_at_once),
