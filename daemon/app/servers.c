@@ -96,18 +96,36 @@ static void apply_turn(struct run *r)
 		log_error("turn.servers", "count=%zu result=failed", count);
 }
 
+/* TURN servers answer Binding as well (RFC 8445 s. 5.1.1.2). */
+static bool is_asked_by_udp(const struct app_server *s, bool turn)
+{
+	return turn ? s->uri.scheme == TURN_SCHEME_TURN && s->uri.transport == TURN_TRANSPORT_UDP
+		    : s->uri.scheme == TURN_SCHEME_STUN;
+}
+
+/* Return: how many there are then. */
+static size_t add_once(struct netaddr *list, size_t count, size_t max, const struct netaddr *addr)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (netaddr_equal(&list[i], addr))
+			return count;
+	}
+	if (count < max)
+		list[count++] = *addr;
+	return count;
+}
+
 static void apply_stun(struct run *r)
 {
 	struct netaddr list[ICE_MAX_STUN_SERVERS];
 	size_t count = 0;
 
-	for (size_t i = 0; i < r->server_count; i++) {
-		const struct app_server *s = servers_at(r, i);
+	for (size_t i = 0; i < 2 * r->server_count; i++) {
+		const struct app_server *s = servers_at(r, i % r->server_count);
 
-		if (s->uri.scheme != TURN_SCHEME_STUN)
-			continue;
-		for (size_t k = 0; k < s->addr_count && count < ARRAY_SIZE(list); k++)
-			list[count++] = s->addrs[k];
+		for (size_t k = 0; is_asked_by_udp(s, i >= r->server_count) && k < s->addr_count;
+		     k++)
+			count = add_once(list, count, ARRAY_SIZE(list), &s->addrs[k]);
 	}
 	if (overlay_set_stun_servers(r->overlay, app_now_us(), list, count) != OK)
 		log_error("stun.servers", "count=%zu result=failed", count);
