@@ -69,6 +69,8 @@ static void tx_unrouted(struct worker *w, uint32_t peer, const struct tunnel_inn
 		tx_drop(w, e);
 		return;
 	}
+	/* What was read before is sent before. */
+	send_flush(w);
 	while (segment_next(&s, &out, &len)) {
 		struct data_input input = {
 			.kind = DATA_INPUT_UNROUTED,

@@ -27,6 +27,7 @@
 #include "daemon/core/tunnel/keys.h"
 #include "daemon/data/plane.h"
 #include "daemon/net/sockaddr.h"
+#include "daemon/net/sockets.h"
 
 #define WAIT_MS	      10000
 #define MAX_PEERS     64
@@ -35,9 +36,12 @@
 
 struct host {
 	struct data_plane *plane;
-	int tun;     /* the test's end */
-	int tun_far; /* the plane's end */
-	int udp;
+	unsigned int workers;
+	int tuns[DATA_MAX_WORKERS];	/* the test's ends */
+	int tuns_far[DATA_MAX_WORKERS]; /* the plane's ends */
+	int udps[DATA_MAX_WORKERS];
+	int tun, tun_far, udp; /* the first of each */
+	bool takes_partial;
 	struct netaddr addr; /* of the UDP socket */
 	struct netaddr overlay;
 	struct tunnel_tx *control_tx; /* lane 0 of the last session from host_link() */
@@ -133,26 +137,63 @@ static inline void host_add_route(struct route_table *t, const struct netaddr *a
 	assert_int_equal(route_table_add(t, &p, target), OK);
 }
 
+/* What a test may want otherwise. */
+struct host_options {
+	size_t ring_bytes;
+	unsigned int workers;
+	bool takes_partial; /* the other host of each session */
+	struct data_offloads offloads;
+};
+
+static inline void host_open_queues(struct host *h, struct data_params *params)
+{
+	for (unsigned int i = 0; i < h->workers; i++) {
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+		h->tuns[i] = pair[0];
+		h->tuns_far[i] = pair[1];
+		fcntl(pair[1], F_SETFL, O_NONBLOCK);
+		params->tun_fds[i] = pair[1];
+	}
+	h->tun = h->tuns[0];
+	h->tun_far = h->tuns_far[0];
+}
+
+static inline void host_open_sockets(struct host *h)
+{
+	struct netaddr any = ip("127.0.0.1");
+	int buffer_bytes = 4 << 20;
+	size_t count;
+
+	assert_int_equal(net_udp_open_group(&any, 0, h->workers, h->udps, &count, &h->addr), OK);
+	assert_int_equal(count, h->workers);
+	for (size_t i = 0; i < count; i++)
+		(void)setsockopt(h->udps[i], SOL_SOCKET, SO_RCVBUF, &buffer_bytes,
+				 sizeof(buffer_bytes));
+	h->udp = h->udps[0];
+	assert_int_equal(data_plane_add_socket(h->plane, SOCKET, h->udps, count), OK);
+}
+
 /* Host @number has the overlay address 10.0.0.@number; 10.0.0.n leads to peer n, 10.1.0.0/16 to
  * PEER_UNROUTED, 10.2.0.0/16 nowhere yet. */
-static inline void host_start_with(struct host *h, uint8_t number, size_t ring_bytes)
+static inline void host_start_as(struct host *h, uint8_t number, const struct host_options *o)
 {
 	struct netaddr a = ip("10.0.0.0");
-	struct data_params params = {
-		.workers = 1, .max_peers = MAX_PEERS, .max_sessions = 64, .ring_bytes = ring_bytes};
+	struct data_params params = {.workers = o->workers,
+				     .max_peers = MAX_PEERS,
+				     .max_sessions = 64,
+				     .ring_bytes = o->ring_bytes,
+				     .offloads = o->offloads};
 	struct route_table *routes;
-	int pair[2];
 
 	memset(h, 0, sizeof(*h));
+	h->workers = o->workers;
+	h->takes_partial = o->takes_partial;
 	assert_int_equal(crypto_start(), OK);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	h->tun = pair[0];
-	h->tun_far = pair[1];
-	fcntl(h->tun_far, F_SETFL, O_NONBLOCK);
-	h->udp = udp_open(&h->addr);
-	params.tun_fds[0] = h->tun_far;
+	host_open_queues(h, &params);
 	assert_int_equal(data_plane_create(&h->plane, &params), OK);
-	assert_int_equal(data_plane_add_socket(h->plane, SOCKET, &h->udp, 1), OK);
+	host_open_sockets(h);
 
 	assert_int_equal(route_table_create(&routes, 100), OK);
 	for (uint8_t i = 1; i < 10; i++) {
@@ -169,6 +210,13 @@ static inline void host_start_with(struct host *h, uint8_t number, size_t ring_b
 	h->overlay.ip[3] = number;
 }
 
+static inline void host_start_with(struct host *h, uint8_t number, size_t ring_bytes)
+{
+	struct host_options o = {.ring_bytes = ring_bytes, .workers = 1};
+
+	host_start_as(h, number, &o);
+}
+
 static inline void host_start(struct host *h, uint8_t number)
 {
 	host_start_with(h, number, 1 << 16);
@@ -178,9 +226,11 @@ static inline void host_stop(struct host *h)
 {
 	data_plane_destroy(h->plane);
 	tunnel_tx_destroy(h->control_tx);
-	close(h->tun);
-	close(h->tun_far);
-	close(h->udp);
+	for (unsigned int i = 0; i < h->workers; i++) {
+		close(h->tuns[i]);
+		close(h->tuns_far[i]);
+		close(h->udps[i]);
+	}
 }
 
 static inline uint32_t peer_of(const struct host *h)
@@ -202,7 +252,8 @@ static inline void host_add_session(struct host *h, const struct netaddr *overla
 		.cipher = cipher,
 		.send_key = send_key,
 		.receive_key = receive_key,
-		.lanes = 2,
+		.lanes = DATA_FIRST_LANE + DATA_MAX_WORKERS,
+		.takes_partial = h->takes_partial,
 		.allowed = &allowed,
 		.allowed_count = 1,
 	};
@@ -346,12 +397,25 @@ static inline uint64_t drops_sum(const struct drop_counters *c)
 	return sum;
 }
 
-/* Where every packet went: to be called with nothing under way. */
+static inline bool host_is_balanced(const struct data_counters *c)
+{
+	return c->tun_in == c->tx_sent + c->tx_unrouted + drops_sum(&c->tx_drops) &&
+	       c->udp_in + c->rx_injected == c->rx_tun + c->rx_control + c->rx_stun +
+						     c->rx_relayed + c->rx_empty +
+						     drops_sum(&c->rx_drops);
+}
+
+/* Where every packet went: to be called when nothing new comes. What control gets goes ahead of the rest
+ * of a batch, so the rest may need a moment. */
 static inline void host_check_balance(struct host *h)
 {
 	struct data_counters c;
 
 	data_plane_counters(h->plane, &c);
+	for (int i = 0; i < WAIT_MS && !host_is_balanced(&c); i++) {
+		poll(NULL, 0, 1);
+		data_plane_counters(h->plane, &c);
+	}
 	assert_int_equal(c.tun_in, c.tx_sent + c.tx_unrouted + drops_sum(&c.tx_drops));
 	assert_int_equal(c.udp_in + c.rx_injected, c.rx_tun + c.rx_control + c.rx_stun +
 							   c.rx_relayed + c.rx_empty +

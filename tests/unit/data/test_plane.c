@@ -170,7 +170,7 @@ static void test_unknown_and_broken_datagrams(void **state)
 	packet[40] ^= 1; /* ciphertext */
 	udp_send(tap, &b.addr, packet, len);
 	packet[40] ^= 1;
-	packet[8] = 5; /* a lane that was not announced */
+	packet[8] = 50; /* a lane that was not announced */
 	udp_send(tap, &b.addr, packet, len);
 	packet[8] = 1;
 	udp_send(tap, &b.addr, packet, 31);
