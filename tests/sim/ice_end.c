@@ -351,7 +351,10 @@ static void on_relay_event(struct ice_end *e, const struct relays_event *event)
 		on_relay_up(e, event);
 		break;
 	case RELAYS_EVENT_RETIRED:
-		ice_engine_retire_relay(e->engine, w->now_us, event->relay);
+		ice_engine_offer_relay(e->engine, w->now_us, event->relay, false);
+		break;
+	case RELAYS_EVENT_OFFERED:
+		ice_engine_offer_relay(e->engine, w->now_us, event->relay, true);
 		break;
 	case RELAYS_EVENT_DOWN:
 		ice_rules_drop_base(e->rules, 0, event->relay);

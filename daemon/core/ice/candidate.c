@@ -66,7 +66,7 @@ bool ice_same_address(const struct netaddr *a, const struct netaddr *b)
 }
 
 void ice_foundation(struct ice_foundations *f, enum ice_candidate_type type,
-		    const struct netaddr *base, const struct netaddr *server,
+		    const struct netaddr *base, const struct netaddr *server, bool stream,
 		    char ret[static ICE_FOUNDATION_MAX_BYTES + 1])
 {
 	static const struct netaddr none;
@@ -77,15 +77,19 @@ void ice_foundation(struct ice_foundations *f, enum ice_candidate_type type,
 	for (size_t i = 0; i < ICE_FOUNDATIONS; i++) {
 		struct ice_foundation_key *k = &f->keys[i];
 
-		if (k->number && k->type == type && netaddr_ip_equal(&k->base, base) &&
-		    netaddr_ip_equal(&k->server, server)) {
+		if (k->number && k->type == type && k->stream == stream &&
+		    netaddr_ip_equal(&k->base, base) && netaddr_ip_equal(&k->server, server) &&
+		    (type != ICE_CANDIDATE_RELAY || k->server.port == server->port)) {
 			snprintf(ret, ICE_FOUNDATION_MAX_BYTES + 1, "%" PRIu32, k->number);
 			return;
 		}
 		if (k->number < oldest->number)
 			oldest = k;
 	}
-	*oldest = (struct ice_foundation_key){
-		.type = type, .number = ++f->last_number, .base = *base, .server = *server};
+	*oldest = (struct ice_foundation_key){.type = type,
+					      .number = ++f->last_number,
+					      .stream = stream,
+					      .base = *base,
+					      .server = *server};
 	snprintf(ret, ICE_FOUNDATION_MAX_BYTES + 1, "%" PRIu32, oldest->number);
 }

@@ -96,14 +96,17 @@ struct ice_foundations {
 	struct ice_foundation_key {
 		enum ice_candidate_type type;
 		uint32_t number; /* 0: free */
+		bool stream;
 		struct netaddr base, server;
 	} keys[ICE_FOUNDATIONS];
 	uint32_t last_number;
 };
 
-/* Writes the foundation; ports are not looked at. @server: NULL for host candidates. */
+/* Writes the foundation; ports of bases are not looked at. @server: NULL for host candidates; of relayed
+ * ones the port counts and whether it is reached over a @stream, since over UDP the same server may not be
+ * reached at all. */
 void ice_foundation(struct ice_foundations *f, enum ice_candidate_type type,
-		    const struct netaddr *base, const struct netaddr *server,
+		    const struct netaddr *base, const struct netaddr *server, bool stream,
 		    char ret[static ICE_FOUNDATION_MAX_BYTES + 1]);
 
 #endif

@@ -293,13 +293,13 @@ void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t rel
 		remove_base(e, now_us, base->via);
 }
 
-void ice_engine_retire_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay)
+void ice_engine_offer_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay, bool offered)
 {
 	struct ice_base *base = ice_locals_find_relay(&e->locals, relay);
 
 	if (!base)
 		return;
-	base->is_retired = true;
+	base->is_retired = !offered;
 	update_gathering(e, now_us);
 }
 

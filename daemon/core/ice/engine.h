@@ -239,9 +239,9 @@ MUST_USE enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, ui
 /* The allocation is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay);
 
-/* The allocation is going to be given up: its address is not offered any more and makes no new pairs.
- * Pairs that there are go on. An unknown number is ignored. */
-void ice_engine_retire_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay);
+/* With @offered false the address is no candidate any more and makes no new pairs, while pairs that there
+ * are go on: the allocation is going to be given up, or it is doubted. An unknown number is ignored. */
+void ice_engine_offer_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay, bool offered);
 
 /* While the owner waits for allocations: the engine is not gathered, so no description says that no
  * candidate will follow. The owner ends the wait, after ICE_GATHER_PATIENCE_US at the

@@ -182,7 +182,8 @@ static void make(struct ice_locals *l, enum ice_candidate_type type, const struc
 	ret->priority = ice_priority(type, preference);
 	while (has_priority(l, ret->priority) && preference > 0)
 		ret->priority = ice_priority(type, --preference);
-	ice_foundation(&l->foundations, type, &base->addr, server, ret->foundation);
+	ice_foundation(&l->foundations, type, &base->addr, server,
+		       base->via.socket == ICE_NO_SOCKET, ret->foundation);
 }
 
 static void list(struct ice_locals *l, enum ice_candidate_type type, const struct ice_base *base,

@@ -84,6 +84,7 @@ static enum err make_payload(struct overlay *o, const struct peer *p, struct ses
 	if (!h)
 		return ERR_NO_MEMORY;
 	ice_agent_get_description(session_agent(p, s), &h->ice);
+	h->ice.end_of_candidates = false; /* see trickle.c */
 	s->candidates_version = o->candidates_version;
 	if (s->restart) {
 		h->restarts = p->current->remote_index;

@@ -274,6 +274,8 @@ bool relaying_drain(struct overlay *o, uint64_t now_us);
 void relaying_on_deadline(struct overlay *o, uint64_t now_us);
 /* Adds to a PATH event how the data plane gets there. */
 void relaying_describe(struct overlay *o, uint64_t now_us, struct overlay_event *e);
+/* @path does not work, or is doubted: if it is relayed, our relays are looked after. */
+void relaying_doubt(struct overlay *o, uint64_t now_us, const struct ice_path *path);
 /* Return: false when the datagram is none of a relay's. */
 bool relaying_input(struct overlay *o, uint64_t now_us, uint16_t socket, const struct netaddr *from,
 		    const uint8_t *buf, size_t len, enum err *ret_err);

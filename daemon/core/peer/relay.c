@@ -38,7 +38,7 @@ enum err relays_create(struct relays **ret, const struct random_source *random)
 /* --- after each input --- */
 
 /* What an allocation wants to write to its stream. */
-static void pump_stream(struct relay_slot *s)
+void slot_pump_stream(struct relay_slot *s)
 {
 	uint8_t buf[TURN_REQUEST_MAX_BYTES];
 	size_t len;
@@ -52,15 +52,20 @@ static void pump_stream(struct relay_slot *s)
 	secret_wipe(buf, sizeof(buf));
 }
 
-static void settle(struct relays *r, uint64_t now_us)
+void relays_settle(struct relays *r, uint64_t now_us)
 {
 	r->now_us = now_us;
-	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++)
-		slot_drain(r, &r->slots[i], now_us);
+	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
+		struct relay_slot *s = &r->slots[i];
+
+		slot_drain(r, s, now_us);
+		if (s->in_doubt && turn_allocation_expires_us(s->turn) != s->verify_expires_us)
+			slot_set_doubt(s, false);
+	}
 	for (size_t i = 0; i < r->server_count; i++)
 		server_update(r, i, now_us);
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++)
-		pump_stream(&r->slots[i]);
+		slot_pump_stream(&r->slots[i]);
 }
 
 static void expect_candidates(struct relays *r, uint64_t now_us)
@@ -212,7 +217,7 @@ enum err relays_set_servers(struct relays *r, uint64_t now_us,
 	r->server_count = count;
 	for (size_t i = 0; i < count; i++)
 		update_server(r, &r->servers[i], &servers[i], now_us);
-	settle(r, now_us);
+	relays_settle(r, now_us);
 	return OK;
 }
 
@@ -231,7 +236,7 @@ void relays_add_socket(struct relays *r, uint64_t now_us, uint16_t socket,
 		expect_candidates(r, now_us);
 	for (size_t i = 0; i < r->server_count; i++)
 		server_on_socket(&r->servers[i], now_us, is_spare);
-	settle(r, now_us);
+	relays_settle(r, now_us);
 }
 
 void relays_remove_socket(struct relays *r, uint64_t now_us, uint16_t socket)
@@ -257,7 +262,7 @@ void relays_remove_socket(struct relays *r, uint64_t now_us, uint16_t socket)
 		slot_end(r, s);
 	}
 	expect_candidates(r, now_us);
-	settle(r, now_us);
+	relays_settle(r, now_us);
 }
 
 /* --- what comes --- */
@@ -288,7 +293,7 @@ static enum err take(struct relays *r, struct relay_slot *s, uint64_t now_us, co
 			.len = data.len,
 		};
 	}
-	settle(r, now_us);
+	relays_settle(r, now_us);
 	return e;
 }
 
@@ -316,7 +321,7 @@ void relays_on_stream_open(struct relays *r, uint64_t now_us, uint32_t stream)
 
 	if (s)
 		slot_on_stream_open(r, s, now_us);
-	settle(r, now_us);
+	relays_settle(r, now_us);
 }
 
 bool relays_stream_input(struct relays *r, uint64_t now_us, uint32_t stream, const uint8_t **buf,
@@ -342,7 +347,7 @@ bool relays_stream_input(struct relays *r, uint64_t now_us, uint32_t stream, con
 		if (e == DROP_MALFORMED) {
 			*ret_err = e;
 			slot_on_stream_broken(r, s, now_us);
-			settle(r, now_us);
+			relays_settle(r, now_us);
 			break;
 		}
 		if (*len == 0)
@@ -361,10 +366,15 @@ bool relays_stream_input(struct relays *r, uint64_t now_us, uint32_t stream, con
 void relays_on_stream_closed(struct relays *r, uint64_t now_us, uint32_t stream)
 {
 	struct relay_slot *s = slot_of_stream(r, stream);
+	struct netaddr server;
 
-	if (s)
+	if (s) {
+		/* Perhaps it has restarted, and has forgotten what we have over UDP. */
+		server = s->target.address;
 		slot_on_stream_closed(r, s, now_us);
-	settle(r, now_us);
+		relays_verify_server(r, now_us, &server);
+	}
+	relays_settle(r, now_us);
 }
 
 bool relays_pop_stream(struct relays *r, uint32_t stream, uint8_t *buf, size_t cap, size_t *ret_len)
@@ -405,6 +415,8 @@ uint64_t relays_next_deadline(const struct relays *r)
 		if (!r->slots[i].turn)
 			continue;
 		due = deadline_min(due, r->sweep_us);
+		if (r->slots[i].is_verifying)
+			due = deadline_min(due, r->slots[i].verify_us);
 		due = deadline_min(due, turn_allocation_next_deadline(r->slots[i].turn));
 	}
 	for (size_t i = 0; i < r->server_count; i++)
@@ -417,12 +429,14 @@ uint64_t relays_next_deadline(const struct relays *r)
 void relays_on_deadline(struct relays *r, uint64_t now_us)
 {
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
-		struct turn_allocation *turn = r->slots[i].turn;
+		struct relay_slot *s = &r->slots[i];
 
-		if (turn && turn_allocation_next_deadline(turn) <= now_us)
-			turn_allocation_on_deadline(turn, now_us);
+		if (s->turn && turn_allocation_next_deadline(s->turn) <= now_us)
+			turn_allocation_on_deadline(s->turn, now_us);
+		if (s->turn && s->is_verifying && now_us >= s->verify_us)
+			slot_on_verify_deadline(s, now_us);
 	}
-	settle(r, now_us);
+	relays_settle(r, now_us);
 }
 
 bool relays_pop_event(struct relays *r, struct relays_event *ret)
@@ -466,181 +480,7 @@ void relays_release_all(struct relays *r, uint64_t now_us)
 		if (r->slots[i].state != SLOT_FREE && r->slots[i].state != SLOT_ENDED)
 			slot_release(r, &r->slots[i], now_us);
 	}
-	settle(r, now_us);
-}
-
-/* --- peers --- */
-
-/* A permission is for an address without a port (RFC 8656 s. 9). */
-static struct relay_peer *want_permission(struct relay_slot *s, uint64_t now_us,
-					  const struct netaddr *peer)
-{
-	struct netaddr ip = *peer;
-
-	ip.port = 0;
-	return slot_want_peer(s, now_us, &ip);
-}
-
-void relays_permit(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer)
-{
-	struct relay_slot *s = slot_of_relay(r, relay);
-
-	/* Without room its packets are not sent. */
-	if (s)
-		(void)want_permission(s, now_us, peer);
-	settle(r, now_us);
-}
-
-void relays_bind(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer)
-{
-	struct relay_slot *s = slot_of_relay(r, relay);
-
-	/* Over a stream it saves 32 bytes a packet as well. Without room it goes without. */
-	if (s)
-		(void)slot_want_peer(s, now_us, peer);
-	r->sweep_us = deadline_min(r->sweep_us, now_us + RELAYS_PATHS_US);
-	settle(r, now_us);
-}
-
-enum err relays_wrap(struct relays *r, uint16_t relay, const struct netaddr *peer,
-		     const uint8_t *in, size_t len, struct ice_transmit *ret, uint8_t *out,
-		     size_t cap)
-{
-	struct relay_slot *s = slot_of_relay(r, relay);
-	uint64_t now_us = r->now_us;
-	struct relay_peer *p = s && s->turn ? want_permission(s, now_us, peer) : NULL;
-	enum err e;
-
-	*ret = (struct ice_transmit){.socket = ICE_NO_SOCKET};
-	if (!p)
-		return DROP_STATE;
-	if (p->is_refused)
-		return DROP_BLOCKED;
-	if (s->stream)
-		pump_stream(s);
-	e = turn_allocation_wrap(s->turn, now_us, peer, in, len, out, cap, &ret->len);
-	if (e != OK)
-		return e;
-	if (!s->stream) {
-		ret->socket = s->socket;
-		ret->to = s->target.address;
-		return OK;
-	}
-	e = fifo_push(&s->out, NULL, 0, out, ret->len);
-	ret->len = 0;
-	return e;
-}
-
-bool relays_describe(const struct relays *r, uint64_t now_us, uint16_t relay,
-		     const struct netaddr *peer, struct netaddr *ret_server, uint16_t *ret_channel)
-{
-	const struct relay_slot *s = slot_of_relay(r, relay);
-
-	if (!s || !s->turn || s->stream)
-		return false;
-	*ret_server = s->target.address;
-	*ret_channel = turn_allocation_channel(s->turn, now_us, peer);
-	return *ret_channel != TURN_NO_CHANNEL;
-}
-
-bool relays_is_retired(const struct relays *r, uint16_t relay)
-{
-	const struct relay_slot *s = slot_of_relay(r, relay);
-
-	return s && s->state == SLOT_RETIRED;
-}
-
-bool relays_server_of(const struct relays *r, uint16_t relay, uint32_t *ret_id,
-		      enum turn_transport *ret_transport)
-{
-	const struct relay_slot *s = slot_of_relay(r, relay);
-
-	if (!s)
-		return false;
-	*ret_id = s->server_id;
-	*ret_transport = s->target.transport;
-	return true;
-}
-
-static void verify(struct relay_slot *s, uint64_t now_us)
-{
-	uint64_t expires_us;
-
-	if (!s->turn || s->stream || now_us < s->verify_us)
-		return;
-	/* When the last one was answered, the server is not what is wrong. */
-	expires_us = turn_allocation_expires_us(s->turn);
-	if (expires_us == s->verify_expires_us || now_us > s->verify_us + 2 * RELAYS_VERIFY_MAX_US)
-		s->verify_delay_us = RELAYS_VERIFY_US;
-	else if (s->verify_delay_us < RELAYS_VERIFY_MAX_US)
-		s->verify_delay_us *= 2;
-	s->verify_expires_us = expires_us;
-	s->verify_us = now_us + s->verify_delay_us;
-	turn_allocation_verify(s->turn, now_us);
-}
-
-void relays_verify(struct relays *r, uint64_t now_us, uint16_t relay)
-{
-	struct relay_slot *s = slot_of_relay(r, relay);
-
-	if (s)
-		verify(s, now_us);
-	settle(r, now_us);
-}
-
-bool relays_wants_sweep(const struct relays *r, uint64_t now_us)
-{
-	return now_us >= r->sweep_us;
-}
-
-void relays_mark_begin(struct relays *r)
-{
-	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
-		r->slots[i].path_count = 0;
-		r->slots[i].is_silent = false;
-		for (size_t k = 0; k < r->slots[i].peer_count; k++)
-			r->slots[i].peers[k].is_marked = false;
-	}
-}
-
-void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer,
-		 uint64_t heard_us, uint64_t patience_us)
-{
-	struct relay_slot *s = slot_of_relay(r, relay);
-
-	if (!s)
-		return;
-	s->path_count++;
-	for (size_t i = 0; i < s->peer_count; i++) {
-		struct relay_peer *p = &s->peers[i];
-
-		if (!netaddr_ip_equal(&p->addr, peer) ||
-		    (p->addr.port && p->addr.port != peer->port))
-			continue;
-		p->is_marked = true;
-		p->used_us = now_us;
-		if (p->heard_us > heard_us)
-			heard_us = p->heard_us;
-	}
-	s->is_silent |= now_us > heard_us + patience_us;
-}
-
-void relays_sweep(struct relays *r, uint64_t now_us)
-{
-	bool soon = false;
-
-	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
-		struct relay_slot *s = &r->slots[i];
-
-		if (!s->turn)
-			continue;
-		if (s->is_silent)
-			verify(s, now_us);
-		slot_sweep(r, s, now_us);
-		soon |= s->state == SLOT_RETIRED || s->path_count > 0;
-	}
-	r->sweep_us = now_us + (soon ? RELAYS_PATHS_US : RELAYS_SWEEP_US);
-	settle(r, now_us);
+	relays_settle(r, now_us);
 }
 
 /* --- for people --- */

@@ -36,8 +36,9 @@
  *                                         life left; again 5 s after it has failed, doubling to 60 s
  *   better transport                      every 5 min, and when there is a new socket
  *   candidates may come (is_pending)      5 s from a change of servers or sockets
- *   verification                          1 s after the last that was not answered; else 2 s, doubling
- *                                         to 30 s, until something comes through the relay
+ *   verification                          again after 1 s while it is not answered, for 30 s; after an
+ *                                         answer not before 2 s, doubling to 30 s. Not answered for
+ *                                         3 s: not offered, and replaced
  *   sweep of paths                        30 s; 2 s while there are any over a relay
  *   a path is silent                      7 s: one question of consent went unanswered; 40 s without
  *                                         traffic: two indications have not come
@@ -68,6 +69,7 @@
 #define RELAYS_SILENT_IDLE_US	  (40 * US_PER_S)
 #define RELAYS_VERIFY_US	  (1 * US_PER_S)
 #define RELAYS_VERIFY_MAX_US	  (30 * US_PER_S)
+#define RELAYS_DOUBT_US		  (3 * US_PER_S)
 #define RELAYS_STREAM_QUEUE_BYTES (128 * 1024)
 
 struct relays;
@@ -77,6 +79,8 @@ enum relays_event_type {
 	RELAYS_EVENT_UP,
 	/* `relay` is not to be offered any more; paths over it should move. */
 	RELAYS_EVENT_RETIRED,
+	/* It is after all. */
+	RELAYS_EVENT_OFFERED,
 	/* `relay` is gone. */
 	RELAYS_EVENT_DOWN,
 	/* Packets over `relay` to `peer` go another way now: see relays_describe(). */
@@ -172,8 +176,9 @@ bool relays_is_retired(const struct relays *r, uint16_t relay);
 bool relays_server_of(const struct relays *r, uint16_t relay, uint32_t *ret_id,
 		      enum turn_transport *ret_transport);
 
-/* Packets went out over @relay and nothing has come back: is the allocation still there? */
-void relays_verify(struct relays *r, uint64_t now_us, uint16_t relay);
+/* A relayed path, here or there, does not work: are our allocations still there? A server that was
+ * restarted does not say so by itself. */
+void relays_verify(struct relays *r, uint64_t now_us);
 /* Which paths there are: begin, mark each, sweep. @heard_us: when the data plane last had something of
  * the peer; after @patience_us without anything the server is asked. True when a sweep is worth it now. */
 bool relays_wants_sweep(const struct relays *r, uint64_t now_us);

@@ -1,4 +1,5 @@
-/* What relays are made of: servers (relay_server.c), slots (relay_slot.c), inputs and outputs (relay.c). */
+/* What relays are made of: servers (relay_server.c), slots (relay_slot.c), the paths over them
+ * (relay_path.c), inputs and outputs (relay.c). */
 #ifndef ICETUN_PEER_RELAY_PRIVATE_H
 #define ICETUN_PEER_RELAY_PRIVATE_H
 
@@ -23,6 +24,8 @@ enum {
 	SLOT_NEWS_SERVER_REMOVE = 1 << 8,
 	SLOT_NEWS_STREAM_CLOSE = 1 << 9,
 	SLOT_NEWS_CHANNEL = 1 << 10,
+	SLOT_NEWS_OFFERED = 1 << 11,
+	SLOT_NEWS_OFFERED_OTHER = 1 << 12,
 };
 
 enum slot_state {
@@ -69,7 +72,10 @@ struct relay_slot {
 	uint32_t credentials;	     /* which of the server's */
 	uint64_t credentials_end_us; /* when to be replaced because of them */
 	uint64_t asked_us, stands_us, retired_us, rtt_us;
-	uint64_t verify_us, verify_delay_us, verify_expires_us;
+	/* Refresh was asked for out of turn since verify_since_us; verify_us: again, or not before. */
+	bool is_verifying;
+	bool in_doubt; /* not answered for a while: not offered */
+	uint64_t verify_us, verify_since_us, verify_delay_us, verify_expires_us;
 	size_t path_count; /* that were marked */
 	bool is_silent;	   /* nothing comes over one of them */
 	struct relay_peer *peers;
@@ -156,6 +162,17 @@ struct relays {
 	bool is_closing;
 };
 
+/* relay.c */
+/* After each input: carries out what follows from it. */
+void relays_settle(struct relays *r, uint64_t now_us);
+/* Queues what the allocation wants to write to its stream. */
+void slot_pump_stream(struct relay_slot *s);
+
+/* relay_path.c */
+/* Are our allocations at this address still there? NULL: all. */
+void relays_verify_server(struct relays *r, uint64_t now_us, const struct netaddr *server);
+void slot_on_verify_deadline(struct relay_slot *s, uint64_t now_us);
+
 /* relay_slot.c */
 /* Begins with @target of @s, over @socket or over a new stream. Return: OK, ERR_LIMIT, ERR_*. */
 MUST_USE enum err slot_start(struct relays *r, size_t server, const struct overlay_relay_target *t,
@@ -167,6 +184,8 @@ void slot_end(struct relays *r, struct relay_slot *s);
 /* Gives the allocation back if there is one. */
 void slot_release(struct relays *r, struct relay_slot *s, uint64_t now_us);
 void slot_retire(struct relay_slot *s, uint64_t now_us);
+/* One in doubt is not offered, and counts as none. */
+void slot_set_doubt(struct relay_slot *s, bool in_doubt);
 /* Carries out what the allocation has to tell. */
 void slot_drain(struct relays *r, struct relay_slot *s, uint64_t now_us);
 void slot_on_stream_open(struct relays *r, struct relay_slot *s, uint64_t now_us);

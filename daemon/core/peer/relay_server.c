@@ -42,7 +42,7 @@ static size_t count_ready(const struct relays *r)
 	for (size_t i = 0; i < r->server_count; i++) {
 		size_t main = r->servers[i].main;
 
-		n += main != RELAYS_NO_SLOT &&
+		n += main != RELAYS_NO_SLOT && !r->slots[main].in_doubt &&
 		     turn_allocation_state(r->slots[main].turn) == TURN_ALLOCATED;
 	}
 	return n;
@@ -228,7 +228,7 @@ static uint64_t replacement_us(const struct relays *r, const struct relay_server
 	uint64_t due = DEADLINE_NONE, left;
 
 	*ret_end = s->target_count;
-	if (turn_allocation_state(main->turn) == TURN_EXPIRING)
+	if (main->in_doubt || turn_allocation_state(main->turn) == TURN_EXPIRING)
 		return s->replace_us;
 	if (main->credentials != s->credentials && main->credentials_end_us != DEADLINE_NONE) {
 		left = main->credentials_end_us > main->stands_us

@@ -131,7 +131,8 @@ static void close_transport(struct relay_slot *s)
 
 static void withdraw(struct relay_slot *s)
 {
-	s->news &= (uint16_t) ~(SLOT_NEWS_RETIRED | SLOT_NEWS_RETIRED_OTHER | SLOT_NEWS_CHANNEL);
+	s->news &= (uint16_t) ~(SLOT_NEWS_RETIRED | SLOT_NEWS_RETIRED_OTHER | SLOT_NEWS_OFFERED |
+				SLOT_NEWS_OFFERED_OTHER | SLOT_NEWS_CHANNEL);
 	(void)close_news(s, SLOT_NEWS_UP, SLOT_NEWS_DOWN);
 	(void)close_news(s, SLOT_NEWS_UP_OTHER, SLOT_NEWS_DOWN_OTHER);
 }
@@ -149,6 +150,8 @@ void slot_end(struct relays *r, struct relay_slot *s)
 	close_transport(s);
 	turn_allocation_destroy(s->turn);
 	s->turn = NULL;
+	s->is_verifying = false;
+	s->in_doubt = false;
 	s->state = SLOT_ENDED;
 	if (!s->news)
 		slot_free(s);
@@ -163,8 +166,22 @@ void slot_release(struct relays *r, struct relay_slot *s, uint64_t now_us)
 	}
 	leave_main(r, s);
 	withdraw(s);
+	s->in_doubt = false;
 	s->state = SLOT_RELEASING;
 	turn_allocation_release(s->turn, now_us);
+}
+
+static void set_offered(struct relay_slot *s, bool offered)
+{
+	uint16_t set = offered ? SLOT_NEWS_OFFERED : SLOT_NEWS_RETIRED;
+	uint16_t clear = offered ? SLOT_NEWS_RETIRED : SLOT_NEWS_OFFERED;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (s->relayed[i].family == NETADDR_NONE)
+			continue;
+		s->news |= (uint16_t)(set << i);
+		s->news &= (uint16_t) ~(clear << i);
+	}
 }
 
 void slot_retire(struct relay_slot *s, uint64_t now_us)
@@ -173,10 +190,15 @@ void slot_retire(struct relay_slot *s, uint64_t now_us)
 	s->retired_us = now_us;
 	/* Until somebody has counted. */
 	s->path_count = SIZE_MAX;
-	for (size_t i = 0; i < 2; i++) {
-		if (s->relayed[i].family != NETADDR_NONE)
-			s->news |= (uint16_t)(SLOT_NEWS_RETIRED << i);
-	}
+	set_offered(s, false);
+}
+
+void slot_set_doubt(struct relay_slot *s, bool in_doubt)
+{
+	if (s->in_doubt == in_doubt || s->state != SLOT_STANDING)
+		return;
+	s->in_doubt = in_doubt;
+	set_offered(s, !in_doubt);
 }
 
 /* --- peers --- */
@@ -417,7 +439,8 @@ void slot_on_stream_closed(struct relays *r, struct relay_slot *s, uint64_t now_
 
 /* --- events --- */
 
-/* Larger is better: the transport, then one family of each server, then the order of the list. */
+/* Larger is better: one family of each server before the other, so that two servers, or two ways to one,
+ * both are offered; then the transport, then the order of the list. */
 static uint16_t preference(const struct relays *r, const struct relay_slot *s, size_t other)
 {
 	unsigned int rank = s->target.transport == TURN_TRANSPORT_UDP	? 3
@@ -427,7 +450,7 @@ static uint16_t preference(const struct relays *r, const struct relay_slot *s, s
 	size_t order = s->server == RELAYS_NO_SERVER ? OVERLAY_MAX_RELAY_SERVERS : s->server;
 
 	_Static_assert(OVERLAY_MAX_RELAY_SERVERS < 16 && RELAYS_MAX_SLOTS < 32, "bits below");
-	return (uint16_t)(rank << 12 | (unsigned int)first << 11 | (15 - (unsigned int)order) << 6 |
+	return (uint16_t)((unsigned int)first << 12 | rank << 10 | (15 - (unsigned int)order) << 6 |
 			  (unsigned int)(s - r->slots) << 1 | (unsigned int)other);
 }
 
@@ -464,6 +487,8 @@ bool slot_pop_event(struct relays *r, struct relay_slot *s, struct relays_event 
 		{SLOT_NEWS_UP_OTHER, RELAYS_EVENT_UP, 1},
 		{SLOT_NEWS_RETIRED, RELAYS_EVENT_RETIRED, 0},
 		{SLOT_NEWS_RETIRED_OTHER, RELAYS_EVENT_RETIRED, 1},
+		{SLOT_NEWS_OFFERED, RELAYS_EVENT_OFFERED, 0},
+		{SLOT_NEWS_OFFERED_OTHER, RELAYS_EVENT_OFFERED, 1},
 		{SLOT_NEWS_DOWN, RELAYS_EVENT_DOWN, 0},
 		{SLOT_NEWS_DOWN_OTHER, RELAYS_EVENT_DOWN, 1},
 	};

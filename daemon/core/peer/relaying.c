@@ -54,7 +54,10 @@ static void on_event(struct overlay *o, uint64_t now_us, const struct relays_eve
 		on_up(o, now_us, e);
 		break;
 	case RELAYS_EVENT_RETIRED:
-		ice_engine_retire_relay(o->ice, now_us, e->relay);
+		ice_engine_offer_relay(o->ice, now_us, e->relay, false);
+		break;
+	case RELAYS_EVENT_OFFERED:
+		ice_engine_offer_relay(o->ice, now_us, e->relay, true);
 		break;
 	case RELAYS_EVENT_DOWN:
 		ice_engine_remove_relay(o->ice, now_us, e->relay);
@@ -165,11 +168,16 @@ void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer)
 
 	if (!p || !p->current || !p->current->has_path)
 		return;
-	if (p->current->path.relay)
-		relays_verify(o->relays, now_us, p->current->path.relay);
+	relaying_doubt(o, now_us, &p->current->path);
 	idle_on_use(o, p, now_us);
 	restart_on_unanswered(o, p, now_us);
 	overlay_drain_ice(o, now_us);
+}
+
+void relaying_doubt(struct overlay *o, uint64_t now_us, const struct ice_path *path)
+{
+	if (path->relay || path->remote_type == ICE_CANDIDATE_RELAY)
+		relays_verify(o->relays, now_us);
 }
 
 /* --- what comes and goes --- */

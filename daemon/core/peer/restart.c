@@ -242,6 +242,9 @@ void restart_on_begun(struct overlay *o, struct peer *p, uint64_t now_us,
 	r->last = cause;
 	r->last_us = now_us;
 	r->begun++;
+	/* The new generation should not begin with dead relays. */
+	if (p->current && cause != OVERLAY_RESTART_RELAYED)
+		relaying_doubt(o, now_us, &p->current->path);
 	tell(o, p, OVERLAY_RESTART_BEGUN);
 }
 

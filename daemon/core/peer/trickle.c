@@ -2,8 +2,11 @@
  * Trickle (RFC 8838): offer and answer go out with the candidates that are known; those that come
  * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it has a
  * path and through the rendezvous when not. A session belongs to one ICE generation, so its receiver
- * index says which generation a candidate is for; the agent takes what comes for its newest. Each message carries all candidates, which makes a
- * lost one harmless; the agent passes over what it knows.
+ * index says which generation a candidate is for; the agent takes what comes for its newest. Each message
+ * carries all candidates, which makes a lost one harmless; the agent passes over what it knows.
+ *
+ * We never say that no candidate will follow: addresses come and go, and a TURN server that has restarted
+ * gives another one, while the peer still checks. A peer that says so is believed.
  */
 #include "daemon/core/peer/peer.h"
 #include "daemon/core/signal/description.h"
@@ -12,7 +15,7 @@ void trickle_send(struct overlay *o, struct peer *p, struct session *s)
 {
 	uint8_t body[CONTROL_MAX_BYTES - 1];
 	struct control_message m = {.type = CONTROL_CANDIDATES, .body = body};
-	struct signal_candidates c = {.end = ice_engine_is_gathered(o->ice)};
+	struct signal_candidates c = {.end = false};
 	enum err e;
 
 	s->candidates_version = o->candidates_version;

@@ -67,18 +67,27 @@ static void foundations_are_by_type_base_and_server(void **state)
 	char first[33], text[33];
 
 	(void)state;
-	ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, first);
-	ice_foundation(&f, ICE_CANDIDATE_HOST, &a2, NULL, text);
+	ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, false, first);
+	ice_foundation(&f, ICE_CANDIDATE_HOST, &a2, NULL, false, text);
 	assert_string_equal(first, text); /* ports do not matter */
-	ice_foundation(&f, ICE_CANDIDATE_HOST, &b, NULL, text);
+	ice_foundation(&f, ICE_CANDIDATE_HOST, &b, NULL, false, text);
 	assert_string_not_equal(first, text);
-	ice_foundation(&f, ICE_CANDIDATE_SRFLX, &a, &s, text);
+	ice_foundation(&f, ICE_CANDIDATE_SRFLX, &a, &s, false, text);
 	assert_string_not_equal(first, text);
 	memcpy(first, text, sizeof(first));
-	ice_foundation(&f, ICE_CANDIDATE_SRFLX, &a, &s2, text);
+	ice_foundation(&f, ICE_CANDIDATE_SRFLX, &a, &s2, false, text);
 	assert_string_not_equal(first, text);
-	ice_foundation(&f, ICE_CANDIDATE_SRFLX, &a, &s, text);
+	ice_foundation(&f, ICE_CANDIDATE_SRFLX, &a, &s, false, text);
 	assert_string_equal(first, text);
+	/* Of relays also how their server is reached. */
+	ice_foundation(&f, ICE_CANDIDATE_RELAY, &a, &s, false, first);
+	ice_foundation(&f, ICE_CANDIDATE_RELAY, &a2, &s, false, text);
+	assert_string_equal(first, text);
+	ice_foundation(&f, ICE_CANDIDATE_RELAY, &a, &s, true, text);
+	assert_string_not_equal(first, text);
+	s.port++;
+	ice_foundation(&f, ICE_CANDIDATE_RELAY, &a, &s, false, text);
+	assert_string_not_equal(first, text);
 }
 
 static void foundations_forget_the_oldest(void **state)
@@ -90,14 +99,14 @@ static void foundations_forget_the_oldest(void **state)
 	(void)state;
 	for (int i = 1; i <= ICE_FOUNDATIONS + 1; i++) {
 		a.ip[3] = (uint8_t)i;
-		ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, text);
+		ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, false, text);
 	}
 	assert_string_equal(text, "65");
 	a.ip[3] = 2;
-	ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, text);
+	ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, false, text);
 	assert_string_equal(text, "2");
 	a.ip[3] = 1; /* pushed out by the 65th */
-	ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, text);
+	ice_foundation(&f, ICE_CANDIDATE_HOST, &a, NULL, false, text);
 	assert_string_equal(text, "66");
 }
 

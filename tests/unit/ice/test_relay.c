@@ -145,8 +145,12 @@ static void retired(void **state)
 	wire_tell(&w, 1);
 	wire_run(&w, 3 * US_PER_S);
 	expect_completed_alike();
-	ice_engine_retire_relay(w.host[0].engine, w.now_us, 99);
-	ice_engine_retire_relay(w.host[0].engine, w.now_us, 1);
+	ice_engine_offer_relay(w.host[0].engine, w.now_us, 99, false);
+	ice_engine_offer_relay(w.host[0].engine, w.now_us, 1, false);
+	ice_engine_offer_relay(w.host[0].engine, w.now_us, 1, true);
+	ice_agent_get_description(w.host[0].agent, &d);
+	assert_int_equal(d.candidate_count, 2);
+	ice_engine_offer_relay(w.host[0].engine, w.now_us, 1, false);
 	wire_run(&w, 100 * US_PER_S);
 	expect_completed_alike();
 	assert_int_equal(path_of(0).relay, 1);

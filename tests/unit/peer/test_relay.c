@@ -124,6 +124,12 @@ static size_t exchange(size_t count, uint64_t every_us)
 	return 2 * count - (alice->packets + bob->packets - before);
 }
 
+/* Bob has heard of her; the test sets his counter to 0 first. */
+static bool alice_is_back(struct mesh *m)
+{
+	return m->hosts[1].packets > 0;
+}
+
 /* --- tests --- */
 
 static void allocates_once_and_keeps_it(void **state)
@@ -224,6 +230,40 @@ static void stream_when_udp_is_blocked(void **state)
 	assert_int_equal(exchange(50, 20 * US_PER_MS), 0);
 	assert_true(alice->has_path);
 	assert_int_equal(turn_server_count(&mesh.turn[0]), 1);
+}
+
+/* UDP ends under a session; the second server is one over TLS. */
+static void udp_is_blocked_later(void **state)
+{
+	struct overlay_relay_server s[2] = {server(1, 0), server(2, 0)};
+	bool back = false;
+	uint64_t since_us;
+
+	(void)state;
+	s[1].target_count = 0;
+	add_stream_target(&s[1], 0, TURN_TRANSPORT_TLS);
+	give(alice, s, 2);
+	give(bob, s, 2);
+	connect_both(3 * US_PER_S);
+	assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+	assert_int_equal(info(alice, 1).state, OVERLAY_RELAY_READY);
+	alice->udp_blocked = true;
+	bob->packets = 0;
+	since_us = mesh.now_us;
+	for (int i = 0; i < 15 && !back; i++) {
+		for (int k = 0; k < 5 && !back; k++) {
+			mesh_send_packet(alice, bob, 100);
+			mesh_send_packet(bob, alice, 100);
+			back = mesh_run(&mesh, 200 * US_PER_MS, alice_is_back);
+		}
+		for (size_t n = 0; n < 2 && !back; n++)
+			overlay_on_unanswered(mesh.hosts[n].overlay, mesh.now_us, 0);
+	}
+	assert_true(back);
+	assert_true(mesh.now_us - since_us < 4 * US_PER_S);
+	assert_true(alice->path_by_overlay);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
 }
 
 static void stream_that_breaks_is_made_again(void **state)
@@ -369,11 +409,6 @@ static void credentials_rotate_without_a_cut(void **state)
 	assert_true(both_have_path(&mesh));
 }
 
-static bool alice_is_back(struct mesh *m)
-{
-	return m->hosts[1].packets > 0;
-}
-
 /* A new process at the same address, without memory; the app says each second that nothing comes. */
 static void server_restarts_under_a_session(void **state)
 {
@@ -426,7 +461,8 @@ static void server_restarts_under_an_idle_session(void **state)
 	assert_true(mesh_run(&mesh, 3 * US_PER_S, both_connected));
 	before = mesh.turn[0].requests[STUN_METHOD_REFRESH];
 	(void)mesh_run(&mesh, 200 * US_PER_S, NULL);
-	assert_int_equal(mesh.turn[0].requests[STUN_METHOD_REFRESH], before);
+	/* At most once for each of alice's looks for a direct path. */
+	assert_in_range(mesh.turn[0].requests[STUN_METHOD_REFRESH] - before, 0, 2);
 }
 
 /* A daemon that was killed comes back on its port: the server still has its allocation. */
@@ -615,6 +651,7 @@ int main(void)
 		TEST(relays_on_both_sides),
 		TEST(packets_that_wait_go_first),
 		TEST(stream_when_udp_is_blocked),
+		TEST(udp_is_blocked_later),
 		TEST(stream_that_breaks_is_made_again),
 		TEST(dead_servers_delay_nothing),
 		TEST(wrong_password),
