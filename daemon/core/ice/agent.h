@@ -199,8 +199,8 @@ void ice_path_consider_nomination(struct ice_generation *g, uint64_t now_us);
 void ice_path_nominate(struct ice_generation *g, size_t index, uint64_t now_us);
 /* Gives up the path: consent ran out or was revoked. */
 void ice_path_lose(struct ice_generation *g, uint64_t now_us);
-/* Nothing came back on the nominated path for some time. Data may still arrive, from elsewhere: the
- * peer's NAT has been restarted, say. */
+/* Nothing came back on the path for some time. Data may still arrive, from elsewhere: the peer's NAT has
+ * been restarted, say. */
 bool ice_path_is_suspect(const struct ice_generation *g, uint64_t now_us);
 /* Pair @index has answered while the path is suspect: it is the path from now on. */
 void ice_path_replace(struct ice_generation *g, size_t index, uint64_t now_us);

@@ -133,9 +133,11 @@ static void fail(struct ice_generation *g, struct ice_pair *p, uint64_t now_us)
 	ice_check_stop(g, p);
 	if (g->nominating == (size_t)(p - g->list.pairs))
 		g->nominating = ICE_NO_PAIR;
-	/* A nomination that got lost does not end a pair that consent has just proved alive; the
-	 * policy will choose again. */
-	if (nominated_in_vain && now_us < p->proof_us + ICE_CONSENT_EXPIRY_US)
+	/* A nomination that got lost does not end a pair that consent, or data, has just proved
+	 * alive; the policy will choose again. */
+	if (nominated_in_vain &&
+	    (now_us < p->proof_us + ICE_CONSENT_EXPIRY_US ||
+	     (g->path == (size_t)(p - g->list.pairs) && now_us < g->consent.expires_us)))
 		return;
 	ice_checklist_set_invalid(p);
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_FAILED);
@@ -239,15 +241,25 @@ static void on_error(struct ice_generation *g, struct ice_pair *p, struct ice_re
 		fail(g, p, now_us);
 }
 
-/* RFC 8445 s. 7.2.5.3: the response names the valid pair. */
+/* RFC 8445 s. 7.2.5.3: the response names the valid pair. What leaves from a relay is relayed, in the list
+ * of candidates or not. */
 static void set_valid(struct ice_generation *g, struct ice_pair *p, const struct netaddr *mapped,
 		      uint64_t now_us)
 {
-	const struct ice_candidate *c =
-		ice_locals_find_candidate(&g->agent->engine->locals, p->via, mapped);
+	const struct ice_locals *locals = &g->agent->engine->locals;
+	const struct ice_candidate *c = ice_locals_find_candidate(locals, p->via, mapped);
+	const struct ice_base *base = ice_locals_find(locals, p->via);
+	enum ice_candidate_type type = ICE_CANDIDATE_PRFLX;
+	uint32_t priority = p->prflx_priority;
 
-	ice_checklist_set_valid(&g->list, p, now_us, mapped, c ? c->type : ICE_CANDIDATE_PRFLX,
-				c ? c->priority : p->prflx_priority);
+	if (c) {
+		type = c->type;
+		priority = c->priority;
+	} else if (base && base->via.relay) {
+		type = ICE_CANDIDATE_RELAY;
+		priority = ice_priority(type, base->local_preference);
+	}
+	ice_checklist_set_valid(&g->list, p, now_us, mapped, type, priority);
 	p->proof_us = now_us;
 }
 

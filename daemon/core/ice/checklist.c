@@ -59,6 +59,15 @@ struct ice_remote *ice_checklist_find_remote(struct ice_checklist *l, const stru
 	return NULL;
 }
 
+static struct ice_remote *free_remote(struct ice_checklist *l)
+{
+	for (size_t i = 0; i < l->remote_count; i++) {
+		if (l->remotes[i].addr.family == NETADDR_NONE)
+			return &l->remotes[i];
+	}
+	return l->remote_count < ICE_MAX_REMOTES ? &l->remotes[l->remote_count++] : NULL;
+}
+
 enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
 				  size_t *ret_index)
 {
@@ -71,9 +80,9 @@ enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_cand
 	};
 
 	if (!r) {
-		if (l->remote_count == ICE_MAX_REMOTES)
+		r = free_remote(l);
+		if (!r)
 			return ERR_LIMIT;
-		r = &l->remotes[l->remote_count++];
 		*r = signalled;
 	} else if (r->type == ICE_CANDIDATE_PRFLX || r->priority < signalled.priority) {
 		*r = signalled;
@@ -83,18 +92,66 @@ enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_cand
 	return OK;
 }
 
+/* Nothing is under way for it, and nothing refers to it. */
+static bool is_over(const struct ice_pair *p)
+{
+	return p->state == ICE_PAIR_FAILED && !p->valid && !p->queued &&
+	       !stun_transaction_is_active(&p->check.txn) &&
+	       !stun_transaction_is_active(&p->cancelled.txn);
+}
+
+static size_t count_pairs_of(const struct ice_checklist *l, size_t remote)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->pair_count; i++)
+		n += l->pairs[i].remote == remote && !ice_via_is_none(l->pairs[i].via);
+	return n;
+}
+
+bool ice_checklist_has_room_for_prflx(struct ice_checklist *l, uint64_t now_us, struct ice_via via)
+{
+	struct ice_pair *oldest = NULL;
+	bool has_succeeded = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < l->pair_count; i++) {
+		struct ice_pair *p = &l->pairs[i];
+
+		has_succeeded |= p->proof_us != 0;
+		if (!ice_via_equal(p->via, via) ||
+		    l->remotes[p->remote].type != ICE_CANDIDATE_PRFLX)
+			continue;
+		count++;
+		if (is_over(p) && now_us >= p->sent_us + ICE_PRFLX_REST_US &&
+		    (!oldest || p->sent_us < oldest->sent_us))
+			oldest = p;
+	}
+	if (count < ICE_MAX_PRFLX_A_BASE)
+		return true;
+	if (!oldest || !has_succeeded)
+		return false;
+	/* The pair is dead now; if it was the last of its candidate, so is that. */
+	oldest->via = ice_via_none();
+	if (count_pairs_of(l, oldest->remote) == 0)
+		l->remotes[oldest->remote].addr = (struct netaddr){0};
+	return true;
+}
+
 enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct netaddr *from,
 				 uint32_t priority, size_t *ret_index)
 {
-	if (l->remote_count == ICE_MAX_REMOTES)
+	struct ice_remote *r = free_remote(l);
+
+	if (!r)
 		return DROP_LIMIT;
-	l->remotes[l->remote_count] = (struct ice_remote){
+	*r = (struct ice_remote){
 		.addr = *from,
 		.priority = priority > ICE_PRIORITY_MAX ? ICE_PRIORITY_MAX : priority,
 		.type = ICE_CANDIDATE_PRFLX,
 		.foundation = ++l->prflx_count, /* no hash of a text is that small */
 	};
-	*ret_index = l->remote_count++;
+	*ret_index = (size_t)(r - l->remotes);
 	return OK;
 }
 
@@ -115,11 +172,25 @@ static bool is_idle(const struct ice_pair *p)
 	       !p->valid && !stun_transaction_is_active(&p->cancelled.txn);
 }
 
-/* Return: where a pair of @priority may go: a new place, or that of the worst idle pair below
- * it. */
+/* How little a pair is needed. */
+enum need {
+	NEED_NONE,  /* its base is gone */
+	NEED_OVER,  /* it has failed; the peer's check brings it back */
+	NEED_LATER, /* not begun */
+	NEED_NOW,
+};
+
+static enum need need_of(const struct ice_pair *p)
+{
+	if (is_over(p))
+		return ice_via_is_none(p->via) ? NEED_NONE : NEED_OVER;
+	return is_idle(p) ? NEED_LATER : NEED_NOW;
+}
+
+/* Return: where a pair of @priority may go: a new place, or that of the pair that is needed least. */
 static size_t make_room(struct ice_checklist *l, uint64_t priority)
 {
-	size_t worst = ICE_NO_PAIR;
+	size_t least = ICE_NO_PAIR;
 
 	if (l->pair_count < l->max_pairs) {
 		l->state_count[ICE_PAIR_FROZEN]++;
@@ -127,14 +198,18 @@ static size_t make_room(struct ice_checklist *l, uint64_t priority)
 	}
 	for (size_t i = 0; i < l->pair_count; i++) {
 		const struct ice_pair *p = &l->pairs[i];
+		enum need need = need_of(p), best = NEED_NOW;
 
-		if (is_idle(p) && p->priority < priority &&
-		    (worst == ICE_NO_PAIR || p->priority < l->pairs[worst].priority))
-			worst = i;
+		if (least != ICE_NO_PAIR)
+			best = need_of(&l->pairs[least]);
+		if (need == NEED_NOW || (need == NEED_LATER && p->priority >= priority))
+			continue;
+		if (need < best || (need == best && p->priority < l->pairs[least].priority))
+			least = i;
 	}
-	if (worst != ICE_NO_PAIR)
-		ice_checklist_set_state(l, &l->pairs[worst], ICE_PAIR_FROZEN);
-	return worst;
+	if (least != ICE_NO_PAIR)
+		ice_checklist_set_state(l, &l->pairs[least], ICE_PAIR_FROZEN);
+	return least;
 }
 
 size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *local,

@@ -4,8 +4,8 @@
  *
  * It is bookkeeping without time and without messages: forming and pruning pairs, freezing by
  * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by
- * their index, which never changes while they live; when the list is full a pair that was not begun
- * gives way to a better one.
+ * their index, which never changes while they live; when the list is full a pair whose base is gone, or
+ * that has failed, gives way to another, and one that was not begun to a better one.
  *
  * A pair is (base, remote address): packets to a remote address leave a base in one way, whichever
  * local candidate they are meant for, so replacing reflexive candidates by their bases (s. 6.1.2.4)
@@ -27,6 +27,12 @@
 #define ICE_NO_PAIR SIZE_MAX
 /* Signalled ones, and as many that we only learnt of by their checks. */
 #define ICE_MAX_REMOTES (2 * ICE_MAX_CANDIDATES)
+/* So many of the latter a base: behind two NATs that map and do not filter, each check of one end makes
+ * a new address for the other, for ever, and better pairs would never have their turn. */
+#define ICE_MAX_PRFLX_A_BASE 16
+/* A failed one gives way to a new one after this time, once some check has succeeded: NATs are rebooted
+ * during a session, too. */
+#define ICE_PRFLX_REST_US (10 * US_PER_S)
 
 /* A remote candidate, without what only signalling needs. */
 struct ice_remote {
@@ -87,6 +93,9 @@ void ice_checklist_fini(struct ice_checklist *l);
  * priority counts. Return: OK with its index; ERR_LIMIT. */
 MUST_USE enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
 					   size_t *ret_index);
+/* May one more peer-reflexive candidate be met over @via? When there are too many, one that has failed
+ * may be forgotten. */
+bool ice_checklist_has_room_for_prflx(struct ice_checklist *l, uint64_t now_us, struct ice_via via);
 /* Adds the source of a check as peer-reflexive (s. 7.3.1.3). Return: OK, DROP_LIMIT. */
 MUST_USE enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct netaddr *from,
 					  uint32_t priority, size_t *ret_index);

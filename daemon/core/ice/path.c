@@ -141,8 +141,7 @@ void ice_path_lose(struct ice_generation *g, uint64_t now_us)
 
 bool ice_path_is_suspect(const struct ice_generation *g, uint64_t now_us)
 {
-	return g->phase == ICE_PHASE_CONCLUDED && g->path != ICE_NO_PAIR &&
-	       now_us >= g->list.pairs[g->path].proof_us + ICE_SUSPECT_US;
+	return g->path != ICE_NO_PAIR && now_us >= g->list.pairs[g->path].proof_us + ICE_SUSPECT_US;
 }
 
 void ice_path_replace(struct ice_generation *g, size_t index, uint64_t now_us)

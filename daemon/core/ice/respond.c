@@ -87,7 +87,7 @@ static void remember(struct ice_generation *g, const struct ice_early *new)
 }
 
 /* Return: the pair of this request, made if need be (s. 7.3.1.3, 7.3.1.4), or ICE_NO_PAIR. */
-static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
+static size_t find_pair(struct ice_generation *g, const struct ice_early *c, uint64_t now_us)
 {
 	struct ice_engine *e = g->agent->engine;
 	size_t index = ice_checklist_find(&g->list, c->via, &c->from);
@@ -111,6 +111,7 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c)
 	if (remote) {
 		remote_index = (size_t)(remote - g->list.remotes);
 	} else if (c->priority == 0 ||
+		   !ice_checklist_has_room_for_prflx(&g->list, now_us, c->via) ||
 		   ice_checklist_add_prflx(&g->list, &c->from, c->priority, &remote_index) != OK) {
 		/* No PRIORITY, no candidate. */
 		e->drops.count[DROP_LIMIT]++;
@@ -143,7 +144,7 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 
 	if (g->phase == ICE_PHASE_CONCLUDED && !is_wanted_after_conclusion(g, c, now_us))
 		return;
-	index = find_pair(g, c);
+	index = find_pair(g, c, now_us);
 	if (index == ICE_NO_PAIR)
 		return;
 	p = &g->list.pairs[index];
@@ -152,6 +153,8 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 	if (p->state == ICE_PAIR_SUCCEEDED && p->valid) {
 		if (p->use_candidate && !p->nominated)
 			ice_path_nominate(g, index, now_us);
+		else if (index != g->path && ice_path_is_suspect(g, now_us))
+			ice_check_renew(g, index, now_us);
 		return;
 	}
 	if (g->phase == ICE_PHASE_CONCLUDED && now_us < g->concluded_us + ICE_CONCLUDE_US &&

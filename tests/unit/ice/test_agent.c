@@ -347,6 +347,47 @@ static void a_restarted_nat(void **state)
 	}
 }
 
+static bool nominates(const struct wire_datagram *d)
+{
+	struct stun_message m;
+
+	assert_int_equal(stun_decode(&m, d->buf, d->len), OK);
+	return stun_has(&m, STUN_USE_CANDIDATE);
+}
+
+static bool no_nominations(struct wire *wire, size_t sender, struct wire_datagram *d)
+{
+	(void)wire;
+	(void)sender;
+	return !nominates(d);
+}
+
+static bool rebound_without_nominations(struct wire *wire, size_t sender, struct wire_datagram *d)
+{
+	return !nominates(d) && rebound(wire, sender, d);
+}
+
+/* The same while the nomination gets lost all the time. */
+static void a_restarted_nat_before_the_nomination(void **state)
+{
+	(void)state;
+	w.filter = no_nominations;
+	wire_connect(&w);
+	wire_run(&w, 10 * US_PER_S);
+	assert_int_equal(wire_state(&w, 0), ICE_AGENT_CONNECTED);
+	w.filter = rebound_without_nominations;
+	for (int i = 0; i < 60; i++) {
+		wire_run(&w, US_PER_S);
+		ice_agent_on_authenticated(w.host[1].agent, w.now_us);
+	}
+	assert_int_equal(path_of(1).remote.port, 4444);
+	assert_int_equal(path_of(0).local.port, 4444);
+	w.filter = rebound;
+	wire_run(&w, 60 * US_PER_S);
+	expect_completed_alike();
+	assert_int_equal(w.host[1].states[ICE_AGENT_DISCONNECTED], 0);
+}
+
 static bool keep_alive_seen;
 
 /* A Binding indication with FINGERPRINT and nothing else (RFC 8445 s. 11). */
@@ -693,6 +734,7 @@ int main(void)
 		T(the_peers_check_revives),
 		T(data_of_the_peer_revives),
 		T(a_restarted_nat),
+		T(a_restarted_nat_before_the_nomination),
 		T(valid_pairs_are_kept_open_before_nomination),
 		T(a_removed_socket_ends_its_pairs),
 		T(a_socket_added_while_checking_takes_part),

@@ -530,6 +530,23 @@ static void a_nomination_in_vain_does_not_end_a_live_pair(void **state)
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
 }
 
+/* Nothing of STUN comes back any more, but the tunnel's data does. */
+static void a_lost_nomination_does_not_end_a_path_with_data(void **state)
+{
+	uint64_t start_us = w.now_us;
+	struct wire_datagram d;
+	struct stun_message m;
+
+	(void)state;
+	next_request(&d, &m);
+	assert_int_equal(answer_well(&m), OK);
+	while (w.now_us < start_us + 100 * US_PER_S) {
+		wire_run(&w, US_PER_S);
+		ice_agent_on_authenticated(w.host[0].agent, w.now_us);
+		assert_int_equal(wire_state(&w, 0), ICE_AGENT_CONNECTED);
+	}
+}
+
 static void a_conflict_over_the_nomination(void **state)
 {
 	struct wire_forge theirs = {.user = w.host[0].agent->current->ufrag,
@@ -657,6 +674,7 @@ int main(void)
 		T(consent_requests),
 		T(consent_is_revoked_by_403),
 		T(a_nomination_in_vain_does_not_end_a_live_pair),
+		T(a_lost_nomination_does_not_end_a_path_with_data),
 		T(a_conflict_over_the_nomination),
 		T(the_best_of_several_nominations),
 		T(rto_grows_with_the_number_of_checks),

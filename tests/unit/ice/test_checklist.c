@@ -143,6 +143,32 @@ static void the_list_keeps_the_best(void **state)
 	assert_int_equal(worst, l.pairs[0].priority);
 }
 
+/* A list full of pairs that came to nothing takes new ones, worse ones too. */
+static void what_is_over_gives_way(void **state)
+{
+	struct ice_candidate host = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	char text[32];
+
+	(void)state;
+	for (int i = 1; i <= 10; i++) {
+		snprintf(text, sizeof(text), "192.0.2.%d:9", i);
+		pair(&host, add_remote(ICE_CANDIDATE_HOST, text, "1"));
+	}
+	for (size_t i = 0; i < 10; i++)
+		ice_checklist_set_state(&l, &l.pairs[i], ICE_PAIR_IN_PROGRESS);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.100:9", "1")),
+			 ICE_NO_PAIR);
+	ice_checklist_set_state(&l, &l.pairs[4], ICE_PAIR_FAILED);
+	ice_checklist_set_state(&l, &l.pairs[7], ICE_PAIR_FAILED);
+	l.pairs[7].via = ice_via_none();
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.101:9", "1")), 7);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.102:9", "1")), 4);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.103:9", "1")),
+			 ICE_NO_PAIR);
+	assert_int_equal(l.state_count[ICE_PAIR_FROZEN], 2);
+	assert_int_equal(l.state_count[ICE_PAIR_FAILED], 0);
+}
+
 static void frozen_by_foundation(void **state)
 {
 	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
@@ -282,6 +308,7 @@ int main(void)
 		T(a_started_pair_is_not_changed),
 		T(families_and_scopes),
 		T(the_list_keeps_the_best),
+		T(what_is_over_gives_way),
 		T(frozen_by_foundation),
 		T(triggered_checks_are_a_queue),
 		T(a_change_of_role_reorders),

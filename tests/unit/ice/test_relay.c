@@ -154,6 +154,8 @@ static void retired(void **state)
 	wire_run(&w, 100 * US_PER_S);
 	expect_completed_alike();
 	assert_int_equal(path_of(0).relay, 1);
+	/* What leaves from it is relayed, though it is no candidate any more: consent asks. */
+	assert_int_equal(path_of(0).local_type, ICE_CANDIDATE_RELAY);
 	ice_agent_get_description(w.host[0].agent, &d);
 	assert_int_equal(d.candidate_count, 1);
 	assert_int_equal(d.candidates[0].type, ICE_CANDIDATE_HOST);

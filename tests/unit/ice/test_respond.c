@@ -255,9 +255,44 @@ static void early_checks_are_remembered_within_a_bound(void **state)
 	assert_int_equal(wire_drops(&w, 0)->count[DROP_LIMIT], 10);
 	tell_remote();
 	assert_int_equal(g->early_count, 0);
-	assert_int_equal(g->list.remote_count, 1 + ICE_MAX_EARLY);
+	assert_int_equal(g->list.remote_count, 1 + ICE_MAX_PRFLX_A_BASE);
 	/* One of them was begun at once. */
-	assert_int_equal(g->list.triggered_count, ICE_MAX_EARLY - 1);
+	assert_int_equal(g->list.triggered_count, ICE_MAX_PRFLX_A_BASE - 1);
+}
+
+static void inject_from_port(uint16_t port, bool is_new)
+{
+	const struct ice_checklist *l = &w.host[0].agent->current->list;
+	struct wire_forge f = good();
+	struct netaddr from = peer;
+
+	from.port = port;
+	assert_int_equal(wire_inject(&w, 0, &from, &f), OK);
+	assert_int_equal(ice_checklist_find(l, ice_via_socket(0), &from) != ICE_NO_PAIR, is_new);
+}
+
+/* Two NATs that map each check anew and filter nothing make new addresses for ever. */
+static void peer_reflexive_candidates_are_bounded(void **state)
+{
+	struct wire_datagram d;
+	struct stun_message m;
+
+	(void)state;
+	tell_remote();
+	for (uint16_t i = 0; i < ICE_MAX_PRFLX_A_BASE; i++)
+		inject_from_port(2000 + i, true);
+	inject_from_port(4000, false);
+	/* It was answered all the same. */
+	do {
+		wire_take(&w, 0, &d, &m);
+	} while (d.to.port != 4000);
+	assert_int_equal(m.class, STUN_CLASS_SUCCESS);
+	/* When those have failed and rested, new ones take their place, if some check has succeeded. */
+	wire_run(&w, 80 * US_PER_S);
+	inject_from_port(4001, false);
+	w.host[0].agent->current->list.pairs[0].proof_us = w.now_us;
+	inject_from_port(4002, true);
+	assert_int_equal(w.host[0].agent->current->list.remote_count, 1 + ICE_MAX_PRFLX_A_BASE);
 }
 
 static void early_checks_of_another_session_do_not_count(void **state)
@@ -328,6 +363,7 @@ int main(void)
 		T(early_checks_are_remembered_within_a_bound),
 		T(early_checks_of_another_session_do_not_count),
 		T(a_check_from_elsewhere_is_a_peer_reflexive_candidate),
+		T(peer_reflexive_candidates_are_bounded),
 		T(forbidden_sources_are_not_heard),
 	};
 
