@@ -21,7 +21,7 @@ static void start_relays(struct ice_end *e)
 	struct overlay_relay_server server = {
 		.id = 1,
 		.name = "turn.example.org",
-		.username = ICE_SERVERS_USER,
+		.username = e->index ? "bob" : "alice",
 		.password = ICE_SERVERS_PASSWORD,
 		.expires_us = DEADLINE_NONE,
 	};
@@ -313,8 +313,8 @@ static void on_event(struct ice_end *e, const struct ice_event *event)
 			relays_permit(e->relays, w->now_us, event->relay, &event->remote);
 		break;
 	case ICE_EVENT_NEXT_PATH:
-		if (event->has_path)
-			broken = ice_rules_on_next_path(e->rules, &event->path);
+		broken = ice_rules_on_next_path(e->rules, event->has_path ? &event->path : NULL,
+						event->generation);
 		break;
 	case ICE_EVENT_NEXT_FAILED:
 	case ICE_EVENT_UPGRADE_ADVISED:

@@ -51,7 +51,8 @@ static bool is_certain(const struct ice_world *w)
 	for (size_t i = 0; i < 2 && is_relayed; i++)
 		if (s->relay[i] && !w->ends[i].has_relayed)
 			return false;
-	if (s->layout == ICE_SAME_LAN || (is_relayed && s->relay[0] && s->relay[1]))
+	if ((!is_relayed && s->layout == ICE_SAME_LAN) ||
+	    (is_relayed && s->relay[0] && s->relay[1]))
 		return true;
 	for (size_t i = 0; i < 2; i++)
 		if (s->ip6[i] && !s->broken_ip6[i] && s->ip6[!i] && !s->broken_ip6[!i])

@@ -36,7 +36,7 @@ struct pair {
 	uint64_t generation; /* hash of our username fragment */
 	uint16_t socket, relay;
 	struct netaddr to;
-	bool is_valid, is_gone;
+	bool is_valid, is_gone, was_lost;
 	uint64_t answered_us;
 	bool peer_nominated; /* has USE-CANDIDATE of the other end */
 	bool is_nominated, nomination_failed, nomination_confirmed;
@@ -305,7 +305,7 @@ static const char *check_nomination(struct ice_rules *r, uint64_t now_us, struct
 			continue;
 		if (!other->nomination_confirmed && now_us >= other->nominated_us + TRANSACTION_US)
 			continue;
-		if (!other->nomination_failed && !other->is_gone &&
+		if (!other->nomination_failed && !other->is_gone && !other->was_lost &&
 		    now_us < other->answered_us + SUSPECT_US)
 			return "a second pair is nominated";
 	}
@@ -433,11 +433,16 @@ static bool is_same(const struct ice_path *a, const struct ice_path *b)
 	       netaddr_equal(&a->remote, &b->remote) && a->generation == b->generation;
 }
 
-const char *ice_rules_on_next_path(struct ice_rules *r, const struct ice_path *path)
+const char *ice_rules_on_next_path(struct ice_rules *r, const struct ice_path *path,
+				   uint32_t generation)
 {
-	const struct pair *p = pair_of_path(r, path);
+	const struct pair *p = path ? pair_of_path(r, path) : NULL;
 
-	return p && p->is_valid ? NULL : "a path over a pair that is not valid";
+	if (path)
+		return p && p->is_valid ? NULL : "a path over a pair that is not valid";
+	for (size_t i = 0; i < r->pair_count; i++)
+		r->pairs[i].was_lost |= r->pairs[i].generation == r->generations[generation];
+	return NULL;
 }
 
 static const char *check_leaving(struct ice_rules *r, uint64_t now_us, const struct pair *old,
@@ -460,13 +465,15 @@ static const char *check_leaving(struct ice_rules *r, uint64_t now_us, const str
 
 const char *ice_rules_on_path(struct ice_rules *r, uint64_t now_us, const struct ice_path *path)
 {
-	const char *broken = path ? ice_rules_on_next_path(r, path) : NULL;
-	const struct pair *old = r->has_path ? pair_of_path(r, &r->path) : NULL;
+	const char *broken = path ? ice_rules_on_next_path(r, path, path->generation) : NULL;
+	struct pair *old = r->has_path ? pair_of_path(r, &r->path) : NULL;
 
 	bool is_left = r->has_path && (!path || !is_same(path, &r->path));
 
 	if (!broken && old && is_left && (!path || path->generation == r->path.generation))
 		broken = check_leaving(r, now_us, old, path);
+	if (old && is_left)
+		old->was_lost = true;
 	/* What has come over the old one says nothing of the new one. */
 	if (is_left)
 		r->data_us = 0;

@@ -11,7 +11,8 @@
  *   - a request has username, integrity and exactly one role (RFC 8445 s. 7.2);
  *   - what an unauthenticated request gets is at most three times as long;
  *   - a generation nominates one pair, once (RFC 8445 s. 8.1.1): another one only when the check that
- *     nominated has failed, or the pair has been silent for 12 s or has lost its base;
+ *     nominated has failed, or the pair was the path and was lost, has been silent for 12 s, or has lost
+ *     its base;
  *   - a path goes over a pair of its generation that has been checked with success;
  *   - a path that lives is not given up: see ice_rules_on_path().
  *
@@ -65,8 +66,9 @@ const char *ice_rules_check(struct ice_rules *r, uint64_t now_us, const struct i
  *   - to nothing, 30 s after the last answer and the last data (10 s after it was idle).
  * Return: NULL, or the rule that was broken. */
 const char *ice_rules_on_path(struct ice_rules *r, uint64_t now_us, const struct ice_path *path);
-/* The next generation has a path. */
-const char *ice_rules_on_next_path(struct ice_rules *r, const struct ice_path *path);
+/* The next generation, numbered @generation, has a path, or has lost it (NULL). */
+const char *ice_rules_on_next_path(struct ice_rules *r, const struct ice_path *path,
+				   uint32_t generation);
 
 /* Pairs that got USE-CANDIDATE, over all generations. */
 size_t ice_rules_nominations(const struct ice_rules *r);

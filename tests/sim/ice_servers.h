@@ -13,7 +13,7 @@
 
 #include "tests/sim/ice_scenario.h"
 
-#define ICE_SERVERS_USER     "user"
+/* Of every user. */
 #define ICE_SERVERS_PASSWORD "password"
 
 struct ice_servers;
