@@ -8,6 +8,7 @@
 #include "daemon/control/server.h"
 #include "daemon/core/peer/overlay.h"
 #include "daemon/data/plane.h"
+#include "daemon/net/alarm.h"
 #include "daemon/net/watcher.h"
 #include "daemon/signaling/client.h"
 #include "tun/device.h"
@@ -110,9 +111,9 @@ struct run {
 	struct net_route signal_ways[SIGNAL_ENDPOINTS_MAX + 2]; /* that the helper may go */
 	struct app_socket sockets[APP_MAX_SOCKETS];
 	uint16_t next_socket;
-	uint16_t port;	  /* common to all sockets */
-	uv_timer_t timer; /* the overlay's next deadline */
-	uv_timer_t tick;  /* once a second: liveness, counters */
+	uint16_t port;		 /* common to all sockets */
+	struct net_alarm *alarm; /* the overlay's next deadline */
+	uv_timer_t tick;	 /* once a second: liveness, counters */
 	uv_timer_t ping_timer;
 	uv_poll_t data_poll;
 	unsigned int open_handles;

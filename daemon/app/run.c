@@ -195,20 +195,6 @@ static void on_event(struct run *r, const struct overlay_event *e)
 	}
 }
 
-static void on_timer(uv_timer_t *t);
-
-static void set_timer(struct run *r)
-{
-	uint64_t due = overlay_next_deadline(r->overlay);
-	uint64_t now = app_now_us();
-
-	if (due == DEADLINE_NONE)
-		uv_timer_stop(&r->timer);
-	else
-		uv_timer_start(&r->timer, on_timer,
-			       due <= now ? 0 : (due - now + US_PER_MS - 1) / US_PER_MS, 0);
-}
-
 void run_pump(struct run *r)
 {
 	struct overlay_event e;
@@ -237,16 +223,14 @@ void run_pump(struct run *r)
 				log_debug("data.inject", "result=dropped");
 		}
 	} while (overlay_has_output(r->overlay));
-	/* libuv's clock may be behind: the timer is relative to it. */
-	uv_update_time(r->app->loop);
-	set_timer(r);
+	net_alarm_set(r->alarm, overlay_next_deadline(r->overlay));
 }
 
 /* --- inputs --- */
 
-static void on_timer(uv_timer_t *t)
+static void on_deadline(void *ctx)
 {
-	struct run *r = t->data;
+	struct run *r = ctx;
 
 	overlay_on_deadline(r->overlay, app_now_us());
 	run_pump(r);
@@ -455,15 +439,13 @@ static enum problem start_signal(struct run *r, char *detail)
 
 static void start_handles(struct run *r)
 {
-	uv_timer_init(r->app->loop, &r->timer);
 	uv_timer_init(r->app->loop, &r->tick);
 	uv_timer_init(r->app->loop, &r->ping_timer);
 	uv_poll_init(r->app->loop, &r->data_poll, data_plane_wakeup_fd(r->data));
-	r->timer.data = r;
 	r->tick.data = r;
 	r->ping_timer.data = r;
 	r->data_poll.data = r;
-	r->open_handles = 4;
+	r->open_handles = 3;
 	uv_timer_start(&r->tick, on_tick, TICK_MS, TICK_MS);
 	uv_poll_start(&r->data_poll, UV_READABLE, on_data);
 }
@@ -504,11 +486,13 @@ enum problem run_start(struct app *a, char *detail)
 		p = device_configure(r, detail);
 	if (p == PROBLEM_NONE)
 		p = device_start_data(r, detail);
-	if (p == PROBLEM_NONE && servers_create(r) != OK)
+	if (p == PROBLEM_NONE &&
+	    (servers_create(r) != OK || net_alarm_open(&r->alarm, a->loop, on_deadline, r) != OK))
 		p = PROBLEM_INTERNAL;
 	if (p == PROBLEM_NONE)
 		p = start_signal(r, detail);
 	if (p != PROBLEM_NONE) {
+		net_alarm_close(r->alarm);
 		signal_client_destroy(r->signal);
 		free_parts(r);
 		free(r);
@@ -542,11 +526,11 @@ void run_stop(struct run *r)
 	overlay_close_peers(r->overlay, app_now_us());
 	run_pump(r);
 	r->stopping = true;
+	net_alarm_close(r->alarm);
 	net_watcher_destroy(r->watcher);
 	signal_client_destroy(r->signal);
 	uv_poll_stop(&r->data_poll);
 	free_parts(r);
-	uv_close((uv_handle_t *)&r->timer, on_closed);
 	uv_close((uv_handle_t *)&r->tick, on_closed);
 	uv_close((uv_handle_t *)&r->ping_timer, on_closed);
 	uv_close((uv_handle_t *)&r->data_poll, on_closed);

@@ -648,17 +648,17 @@ static void turn_round(struct agent *a)
 		{.fd = a->input_ended ? -1 : STDIN_FILENO, .events = POLLIN}};
 	struct pollfd *relays = fds + 1 + a->socket_count;
 	uint64_t due = next_deadline(a), now = now_us();
-	int timeout_ms = due <= now		? 0
-			 : due - now > US_PER_S ? 1000
-						: (int)((due - now + 999) / 1000);
+	uint64_t wait_us = due <= now ? 0 : due - now < US_PER_S ? due - now : US_PER_S;
+	struct timespec timeout = {.tv_sec = (time_t)(wait_us / US_PER_S),
+				   .tv_nsec = (long)(wait_us % US_PER_S) * 1000};
 
 	for (size_t i = 0; i < a->socket_count; i++)
 		fds[1 + i] = (struct pollfd){.fd = a->sockets[i], .events = POLLIN};
 	for (size_t i = 0; i < a->options.turn_count; i++)
 		relays[i] = (struct pollfd){.fd = sdp_relay_fd(a->relays[i]), .events = POLLIN};
-	if (poll(fds, (nfds_t)(1 + a->socket_count + a->options.turn_count), timeout_ms) < 0 &&
+	if (ppoll(fds, (nfds_t)(1 + a->socket_count + a->options.turn_count), &timeout, NULL) < 0 &&
 	    errno != EINTR)
-		die("poll", strerror(errno));
+		die("ppoll", strerror(errno));
 	if (fds[0].revents)
 		read_input(a);
 	for (size_t i = 0; i < a->socket_count; i++)
