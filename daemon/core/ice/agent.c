@@ -205,7 +205,9 @@ static enum ice_pace_class pace_class(const struct ice_agent *a, const struct ic
 		return ICE_PACE_IDLE;
 	if (g->list.triggered_count > queued_nominations(g))
 		return ICE_PACE_TRIGGERED;
-	return a->worth ? ICE_PACE_WORTH : ICE_PACE_ORDINARY;
+	if (a->worth)
+		return ICE_PACE_WORTH;
+	return ice_checklist_has_good_next(&g->list) ? ICE_PACE_GOOD : ICE_PACE_ORDINARY;
 }
 
 /* Valid pairs are kept open until one is nominated; the path of an idle agent, which asks for no

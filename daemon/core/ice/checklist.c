@@ -224,6 +224,7 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 		.local_priority = local->priority,
 		.prflx_priority = prflx_priority,
 		.foundation = hash_foundation(remote->foundation, local->foundation),
+		.is_good = ice_same_address(&remote->addr, &l->good),
 		.wants_permit = local->relay != 0,
 	};
 	size_t at;
@@ -272,6 +273,11 @@ static bool foundation_is_busy(const struct ice_checklist *l, uint64_t foundatio
 	return false;
 }
 
+static bool goes_before(const struct ice_pair *a, const struct ice_pair *b)
+{
+	return a->is_good != b->is_good ? a->is_good : a->priority > b->priority;
+}
+
 /* Return: the best pair in @state; with @free_only one whose foundation is not busy. */
 static size_t best_in_state(const struct ice_checklist *l, enum ice_pair_state state,
 			    bool free_only)
@@ -285,7 +291,7 @@ static size_t best_in_state(const struct ice_checklist *l, enum ice_pair_state s
 
 		if (p->state != state || p->queued)
 			continue;
-		if (best != ICE_NO_PAIR && p->priority <= l->pairs[best].priority)
+		if (best != ICE_NO_PAIR && !goes_before(p, &l->pairs[best]))
 			continue;
 		if (free_only && foundation_is_busy(l, p->foundation))
 			continue;
@@ -315,7 +321,8 @@ static bool is_first_of_foundation(const struct ice_checklist *l, size_t index)
 void ice_checklist_thaw(struct ice_checklist *l)
 {
 	for (size_t i = 0; i < l->pair_count; i++) {
-		if (l->pairs[i].state == ICE_PAIR_FROZEN && is_first_of_foundation(l, i))
+		if (l->pairs[i].state == ICE_PAIR_FROZEN &&
+		    (l->pairs[i].is_good || is_first_of_foundation(l, i)))
 			ice_checklist_set_state(l, &l->pairs[i], ICE_PAIR_WAITING);
 	}
 }
@@ -371,6 +378,17 @@ bool ice_checklist_has_next(const struct ice_checklist *l)
 	return l->triggered_count != 0 ||
 	       best_in_state(l, ICE_PAIR_WAITING, false) != ICE_NO_PAIR ||
 	       best_in_state(l, ICE_PAIR_FROZEN, true) != ICE_NO_PAIR;
+}
+
+bool ice_checklist_has_good_next(const struct ice_checklist *l)
+{
+	for (size_t i = 0; l->good.family != NETADDR_NONE && i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+
+		if (p->is_good && p->state == ICE_PAIR_WAITING && !p->queued)
+			return true;
+	}
+	return false;
 }
 
 size_t ice_checklist_pending(const struct ice_checklist *l)

@@ -52,6 +52,7 @@ struct ice_pair {
 	uint32_t prflx_priority; /* PRIORITY of our checks (s. 7.1.1) */
 	uint64_t priority;
 	uint64_t foundation;
+	bool is_good;	    /* goes to `good` of the list */
 	bool queued;	    /* in the queue of triggered checks */
 	bool use_candidate; /* the peer nominates it: applies when our check succeeds */
 	bool unreachable;   /* the system refused to send */
@@ -80,6 +81,9 @@ struct ice_checklist {
 	size_t triggered_head, triggered_count;
 	struct ice_remote remotes[ICE_MAX_REMOTES];
 	size_t remote_count;
+	/* Where the session's data went before a restart, or NETADDR_NONE. Pairs that lead there are checked
+	 * first: what has worked is what will work soonest. Set it before there are pairs. */
+	struct netaddr good;
 	size_t permits_wanted;
 	uint32_t prflx_count; /* names foundations of peer-reflexive candidates */
 };
@@ -115,7 +119,7 @@ size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
 void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,
 			     enum ice_pair_state state);
 /* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting or in progress,
- * the best frozen pair begins to wait. */
+ * the best frozen pair begins to wait; and all good ones do. */
 void ice_checklist_thaw(struct ice_checklist *l);
 /* After a success (s. 7.2.5.3.3): all frozen pairs of @foundation begin to wait. */
 void ice_checklist_thaw_foundation(struct ice_checklist *l, uint64_t foundation);
@@ -125,11 +129,13 @@ void ice_checklist_trigger(struct ice_checklist *l, size_t index);
 /* Return: the first of that queue, taken out; ICE_NO_PAIR when empty. */
 size_t ice_checklist_pop_triggered(struct ice_checklist *l);
 void ice_checklist_clear_triggered(struct ice_checklist *l);
-/* Return: the pair to check next in the ordinary course: the best that waits, else the best
- * frozen one whose foundation is free; ICE_NO_PAIR when there is none. */
+/* Return: the pair to check next in the ordinary course: a good one that waits, else the best that does,
+ * else the best frozen one whose foundation is free; ICE_NO_PAIR when there is none. */
 size_t ice_checklist_next(struct ice_checklist *l);
 /* True while ice_checklist_next() or a triggered check has something to begin. */
 bool ice_checklist_has_next(const struct ice_checklist *l);
+/* True while ice_checklist_next() is a good pair. */
+bool ice_checklist_has_good_next(const struct ice_checklist *l);
 /* Checks that wait or are in progress: N of the RTO rule. */
 size_t ice_checklist_pending(const struct ice_checklist *l);
 

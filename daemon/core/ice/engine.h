@@ -35,7 +35,8 @@
  * Pacing (RFC 8445 s. 14): over gathering and the checks of all agents two new transactions are
  * never closer than ICE_PACER_FLOOR_US, those of one agent never closer than its Ta, and STUN
  * servers are asked at most once per ICE_GATHER_INTERVAL_US. Triggered checks go first, then
- * gathering, then agents with worth, then the rest. Retransmissions, responses and consent are not
+ * gathering, then agents with worth, then checks to where a session's data went before its restart, then
+ * the rest. Retransmissions, responses and consent are not
  * paced.
  *
  * What strangers can do: a datagram allocates nothing. Only messages that carry the integrity of

@@ -17,6 +17,7 @@
 enum ice_pace_class {
 	ICE_PACE_IDLE = 0, /* nothing to send; not in the pacer */
 	ICE_PACE_ORDINARY,
+	ICE_PACE_GOOD,	/* to where a session's data went before its restart */
 	ICE_PACE_WORTH, /* somebody waits for this peer */
 	ICE_PACE_GATHER,
 	ICE_PACE_TRIGGERED,

@@ -126,15 +126,21 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c, uin
 
 /* After the conclusion (s. 8.1.2, 8.3.1): for a while a better pair may still be nominated by peers
  * that nominate several; later a nomination means that the peer has changed its mind. When the path
- * answers no more, any sign of life is welcome. */
+ * answers no more, any sign of life is welcome; and when the peer still asks over the pair that it has
+ * nominated, though we have left that meanwhile, we come back. */
 static bool is_wanted_after_conclusion(const struct ice_generation *g, const struct ice_early *c,
 				       uint64_t now_us)
 {
+	size_t index;
+
 	if (ice_path_is_suspect(g, now_us))
 		return true;
 	if (g->agent->controlling)
 		return false;
-	return c->use_candidate || now_us < g->concluded_us + ICE_CONCLUDE_US;
+	if (c->use_candidate || now_us < g->concluded_us + ICE_CONCLUDE_US)
+		return true;
+	index = ice_checklist_find(&g->list, c->via, &c->from);
+	return index != ICE_NO_PAIR && index != g->path && g->list.pairs[index].use_candidate;
 }
 
 static void on_check(struct ice_generation *g, const struct ice_early *c, uint64_t now_us)

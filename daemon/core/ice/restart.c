@@ -10,6 +10,22 @@ static void forget_next(struct ice_agent *a)
 	a->next_path_event = false;
 }
 
+/* Where data went, or the last pair that has answered. */
+static struct netaddr last_good(const struct ice_generation *g)
+{
+	const struct ice_pair *best = NULL;
+
+	if (g->path != ICE_NO_PAIR)
+		return g->list.pairs[g->path].to;
+	for (size_t i = 0; i < g->list.pair_count; i++) {
+		const struct ice_pair *p = &g->list.pairs[i];
+
+		if (p->proof_us && (!best || p->proof_us > best->proof_us))
+			best = p;
+	}
+	return best ? best->to : (struct netaddr){0};
+}
+
 enum err ice_agent_restart(struct ice_agent *a, uint64_t now_us)
 {
 	struct ice_generation *next;
@@ -22,6 +38,7 @@ enum err ice_agent_restart(struct ice_agent *a, uint64_t now_us)
 		return err;
 	forget_next(a);
 	a->last_generation++;
+	next->list.good = last_good(a->current);
 	a->next = next;
 	a->next->patience_us = now_us + ICE_PATIENCE_US;
 	ice_upgrade_on_restart(&a->upgrade, now_us);

@@ -627,6 +627,70 @@ static void the_best_of_several_nominations(void **state)
 	assert_true(path.nominated);
 }
 
+/* Runs for @us; what goes to @alive is answered. */
+static void play(const struct netaddr *alive, uint64_t us)
+{
+	uint64_t end_us = w.now_us + us;
+	struct wire_datagram d;
+	struct stun_message m;
+	struct ice_transmit t;
+
+	while (ice_engine_next_deadline(w.host[0].engine) <= end_us) {
+		while (ice_engine_pop_transmit(w.host[0].engine, &t, d.buf, sizeof(d.buf))) {
+			assert_int_equal(stun_decode(&m, d.buf, t.len), OK);
+			if (m.class == STUN_CLASS_REQUEST && netaddr_equal(&t.to, alive))
+				(void)!answer(&m, alive,
+					      (struct wire_forge){.pwd = PWD,
+								  .mapped = &w.host[0].addr[0]});
+		}
+		advance();
+	}
+	w.now_us = end_us;
+}
+
+static bool path_goes_to(const struct netaddr *to)
+{
+	struct ice_path path;
+
+	return ice_agent_get_path(w.host[0].agent, &path) && netaddr_equal(&path.remote, to);
+}
+
+/* The controlled end has left the nominated pair, which did not answer for some time; the controlling end
+ * has not: it still asks for consent there. Both have to end on one pair. */
+static void back_to_what_the_peer_has_nominated(void **state)
+{
+	struct ice_description d = {.ufrag = "theirs", .pwd = PWD};
+	struct wire_forge theirs = {
+		.peer_user = "theirs", .priority = 1, .controlling = true, .use_candidate = true};
+	struct netaddr other = wire_addr("192.0.2.11:11");
+
+	(void)state;
+	ice_agent_close(w.host[0].agent, w.now_us);
+	while (!wire_is_silent(&w, 0))
+		;
+	wire_open(&w, 0, false);
+	theirs.user = w.host[0].agent->current->ufrag;
+	theirs.pwd = w.host[0].agent->current->pwd;
+	d.candidates[0] = (struct ice_candidate){.addr = remote, .priority = 2, .foundation = "1"};
+	d.candidate_count = 1;
+	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), OK);
+	assert_int_equal(wire_inject(&w, 0, &remote, &theirs), OK);
+	play(&remote, US_PER_S);
+	assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
+	theirs.use_candidate = false;
+	/* Somebody sends an old check of the peer's again, from elsewhere, and lets everything through. */
+	play(&other, 20 * US_PER_S);
+	assert_int_equal(wire_inject(&w, 0, &other, &theirs), OK);
+	play(&other, US_PER_S);
+	assert_true(path_goes_to(&other));
+	play(&remote, US_PER_S);
+	assert_true(path_goes_to(&other));
+	assert_int_equal(wire_inject(&w, 0, &remote, &theirs), OK);
+	play(&remote, US_PER_S);
+	assert_true(path_goes_to(&remote));
+	assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
+}
+
 static void rto_grows_with_the_number_of_checks(void **state)
 {
 	struct ice_description d = {.ufrag = "theirs", .pwd = PWD, .ta_ms = 50};
@@ -677,6 +741,7 @@ int main(void)
 		T(a_lost_nomination_does_not_end_a_path_with_data),
 		T(a_conflict_over_the_nomination),
 		T(the_best_of_several_nominations),
+		T(back_to_what_the_peer_has_nominated),
 		T(rto_grows_with_the_number_of_checks),
 	};
 

@@ -202,6 +202,30 @@ static void frozen_by_foundation(void **state)
 	assert_int_equal(ice_checklist_next(&l), b1);
 }
 
+static void what_was_good_goes_first(void **state)
+{
+	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct ice_candidate b = candidate(ICE_CANDIDATE_HOST, 1, "10.0.0.1:2", "1");
+	size_t best, good, other;
+
+	(void)state;
+	l.good = addr("192.0.2.2:9");
+	best = pair(&a, add_remote(ICE_CANDIDATE_HOST, "192.0.2.1:9", "x"));
+	good = pair(&a, add_remote(ICE_CANDIDATE_RELAY, "192.0.2.2:9", "y"));
+	other = pair(&b, 1);
+	assert_false(ice_checklist_has_good_next(&l));
+	ice_checklist_thaw(&l);
+	/* Also the second of one foundation waits. */
+	assert_int_equal(l.pairs[other].state, ICE_PAIR_WAITING);
+	assert_true(ice_checklist_has_good_next(&l));
+	assert_int_equal(ice_checklist_next(&l), good);
+	ice_checklist_set_state(&l, &l.pairs[good], ICE_PAIR_IN_PROGRESS);
+	assert_int_equal(ice_checklist_next(&l), other);
+	ice_checklist_set_state(&l, &l.pairs[other], ICE_PAIR_IN_PROGRESS);
+	assert_false(ice_checklist_has_good_next(&l));
+	assert_int_equal(ice_checklist_next(&l), best);
+}
+
 static void triggered_checks_are_a_queue(void **state)
 {
 	struct ice_candidate a = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
@@ -310,6 +334,7 @@ int main(void)
 		T(the_list_keeps_the_best),
 		T(what_is_over_gives_way),
 		T(frozen_by_foundation),
+		T(what_was_good_goes_first),
 		T(triggered_checks_are_a_queue),
 		T(a_change_of_role_reorders),
 		T(peer_reflexive_becomes_signalled),

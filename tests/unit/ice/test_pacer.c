@@ -36,11 +36,13 @@ static void slots_are_five_milliseconds_apart(void **state)
 static void order_of_service(void **state)
 {
 	struct ice_pacer p = {0};
-	struct ice_pace rest = {0}, worth = {0}, more = {0}, gather = {0}, triggered = {0};
+	struct ice_pace rest = {0}, good = {0}, worth = {0}, more = {0}, gather = {0},
+			triggered = {0};
 	uint64_t now = 0;
 
 	(void)state;
 	ice_pacer_set(&p, &rest, ICE_PACE_ORDINARY, 0, 0);
+	ice_pacer_set(&p, &good, ICE_PACE_GOOD, 0, 0);
 	ice_pacer_set(&p, &worth, ICE_PACE_WORTH, 1, 0);
 	ice_pacer_set(&p, &more, ICE_PACE_WORTH, 9, 0);
 	ice_pacer_set(&p, &gather, ICE_PACE_GATHER, 0, 0);
@@ -55,6 +57,8 @@ static void order_of_service(void **state)
 	ice_pacer_set(&p, &more, ICE_PACE_IDLE, 0, 0);
 	assert_ptr_equal(ice_pacer_pop(&p, now += 5 * MS), &worth);
 	ice_pacer_set(&p, &worth, ICE_PACE_IDLE, 0, 0);
+	assert_ptr_equal(ice_pacer_pop(&p, now += 5 * MS), &good);
+	ice_pacer_set(&p, &good, ICE_PACE_IDLE, 0, 0);
 	assert_ptr_equal(ice_pacer_pop(&p, now += 5 * MS), &rest);
 }
 

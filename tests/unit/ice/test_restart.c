@@ -49,6 +49,30 @@ static void switch_to(size_t host, uint32_t generation)
 	assert_int_equal(ice_agent_switch(w.host[host].agent, w.now_us, generation), OK);
 }
 
+/* The first check of a restart goes to where the data went, though another address is better. */
+static void what_has_worked_is_checked_first(void **state)
+{
+	struct ice_description d;
+	struct wire_datagram sent;
+	struct stun_message m;
+
+	(void)state;
+	restart(0);
+	restart(1);
+	ice_agent_get_description(w.host[1].agent, &d);
+	assert_int_equal(d.candidate_count, 1);
+	d.candidates[1] = d.candidates[0];
+	d.candidates[1].addr = wire_addr("192.0.2.77:7777");
+	d.candidates[1].priority++;
+	strcpy(d.candidates[1].foundation, "other");
+	d.candidate_count = 2;
+	while (!wire_is_silent(&w, 0))
+		;
+	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), OK);
+	wire_take(&w, 0, &sent, &m);
+	assert_true(netaddr_equal(&sent.to, &w.host[1].addr[0]));
+}
+
 static void the_next_one_is_made_beside_the_current_one(void **state)
 {
 	struct ice_description before, after;
@@ -321,6 +345,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		T(what_has_worked_is_checked_first),
 		T(the_next_one_is_made_beside_the_current_one),
 		T(roles_are_kept),
 		T(half_new_credentials_are_refused),
