@@ -66,6 +66,17 @@ static void print_interface(const json_t *status)
 		line("Interface", text_format("%.32s, MTU %" PRIu64, name.s, mtu));
 }
 
+static void print_data(const json_t *status)
+{
+	const json_t *data = json_object_get(status, "data");
+	struct text offloads = json_list(json_object_get(data, "offloads"));
+	uint64_t workers = json_number(data, "workers", 0);
+
+	if (workers)
+		line("Workers", text_format("%" PRIu64 ", with %.120s", workers,
+					    *offloads.s ? offloads.s : "no offload"));
+}
+
 static void print_membership(const json_t *status)
 {
 	uint64_t left_s = json_number(status, "certificate_left_s", UINT64_MAX);
@@ -128,6 +139,7 @@ static bool print_status(const json_t *status)
 	print_state(status);
 	line("Addresses", json_list(json_object_get(status, "addresses")));
 	print_interface(status);
+	print_data(status);
 	print_membership(status);
 	print_server("Rendezvous", json_object_get(status, "rendezvous"));
 	print_servers("STUN", json_object_get(status, "stun"));

@@ -292,6 +292,35 @@ static void add_drops(struct drop_counters *sum, const struct drop_counters *mor
 		sum->count[i] += more->count[i];
 }
 
+static void fill_data(const struct run *r, struct control_data *ret)
+{
+	struct data_offloads o;
+	struct data_counters c;
+
+	data_plane_offloads(r->data, &o);
+	data_plane_counters(r->data, &c);
+	*ret = (struct control_data){
+		.workers = tun_device_queues(r->tun),
+		.offloads = {[CONTROL_OFFLOAD_TUN_TCP] = o.tun_tcp,
+			     [CONTROL_OFFLOAD_TUN_UDP] = o.tun_udp,
+			     [CONTROL_OFFLOAD_UDP_SEGMENT] = o.udp_segment,
+			     [CONTROL_OFFLOAD_UDP_GRO] = o.udp_gro,
+			     [CONTROL_OFFLOAD_PARTIAL_CHECKSUMS] = o.partial},
+		.tun_in = c.tun_in,
+		.tx_sent = c.tx_sent,
+		.tx_unrouted = c.tx_unrouted,
+		.tx_drops = c.tx_drops,
+		.udp_in = c.udp_in,
+		.rx_injected = c.rx_injected,
+		.rx_tun = c.rx_tun,
+		.rx_control = c.rx_control,
+		.rx_stun = c.rx_stun,
+		.rx_relayed = c.rx_relayed,
+		.rx_empty = c.rx_empty,
+		.rx_drops = c.rx_drops,
+	};
+}
+
 static void fill_run(const struct run *r, struct control_status *ret)
 {
 	const struct cert *own = overlay_own_cert(r->overlay);
@@ -309,6 +338,7 @@ static void fill_run(const struct run *r, struct control_status *ret)
 	ret->helper = signal_client_helper_pid(r->signal) ? CONTROL_HELPER_RUNNING
 							  : CONTROL_HELPER_RESTARTING;
 	ret->helper_restarts = (uint32_t)signal_client_restarts(r->signal);
+	fill_data(r, &ret->data);
 	data_plane_drops(r->data, &ret->drops);
 	add_drops(&ret->drops, overlay_drops(r->overlay));
 	add_drops(&ret->drops, overlay_ice_drops(r->overlay));

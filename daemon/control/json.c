@@ -236,6 +236,43 @@ static json_t *drops_json(const struct drop_counters *drops)
 	return array_or_null(array, ok);
 }
 
+static json_t *offloads_json(const struct control_data *data)
+{
+	json_t *array = json_array();
+	bool ok = array;
+
+	for (unsigned int i = 0; i < CONTROL_OFFLOAD_COUNT; i++) {
+		if (data->offloads[i])
+			ok = append(array,
+				    json_string(control_offload_name((enum control_offload)i))) &&
+			     ok;
+	}
+	return array_or_null(array, ok);
+}
+
+static json_t *data_json(const struct control_data *data)
+{
+	struct build b = build_begin(), out = build_begin(), in = build_begin();
+
+	put_number(&out, "read", data->tun_in);
+	put_number(&out, "sent", data->tx_sent);
+	put_number(&out, "unrouted", data->tx_unrouted);
+	put(&out, "drops", drops_json(&data->tx_drops));
+	put_number(&in, "datagrams", data->udp_in);
+	put_number(&in, "injected", data->rx_injected);
+	put_number(&in, "written", data->rx_tun);
+	put_number(&in, "control", data->rx_control);
+	put_number(&in, "stun", data->rx_stun);
+	put_number(&in, "relayed", data->rx_relayed);
+	put_number(&in, "empty", data->rx_empty);
+	put(&in, "drops", drops_json(&data->rx_drops));
+	put_number(&b, "workers", data->workers);
+	put(&b, "offloads", offloads_json(data));
+	put(&b, "out", build_end(&out));
+	put(&b, "in", build_end(&in));
+	return build_end(&b);
+}
+
 static json_t *helper_json(const struct control_status *status)
 {
 	struct build b = build_begin();
@@ -268,6 +305,8 @@ json_t *control_status_json(const struct control_status *status, json_t *peers)
 	put(&b, "candidates", candidates_json(status));
 	put(&b, "helper", helper_json(status));
 	put(&b, "drops", drops_json(&status->drops));
+	if (status->data.workers)
+		put(&b, "data", data_json(&status->data));
 	put(&b, "peers", peers);
 	return build_end(&b);
 }

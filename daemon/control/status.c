@@ -19,6 +19,7 @@
 #define CANDIDATE(code, name) [CONTROL_CANDIDATE_##code] = name,
 #define PATH(code, name)      [CONTROL_PATH_##code] = name,
 #define CIPHER(code, name)    [CONTROL_CIPHER_##code] = name,
+#define OFFLOAD(code, name)   [CONTROL_OFFLOAD_##code] = name,
 
 NAMES(control_state_name, control_state, CONTROL_STATE_TABLE, STATE, CONTROL_STATE_COUNT)
 NAMES(control_server_state_name, control_server_state, CONTROL_SERVER_STATE_TABLE, SERVER,
@@ -34,6 +35,7 @@ NAMES(control_candidate_type_name, control_candidate_type, CONTROL_CANDIDATE_TYP
 NAMES(control_path_kind_name, control_path_kind, CONTROL_PATH_KIND_TABLE, PATH,
       CONTROL_PATH_KIND_COUNT)
 NAMES(control_cipher_name, control_cipher, CONTROL_CIPHER_TABLE, CIPHER, CONTROL_CIPHER_COUNT)
+NAMES(control_offload_name, control_offload, CONTROL_OFFLOAD_TABLE, OFFLOAD, CONTROL_OFFLOAD_COUNT)
 
 void control_status_init(struct control_status *ret)
 {

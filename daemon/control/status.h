@@ -176,6 +176,35 @@ struct control_candidate {
 	struct netaddr addr;
 };
 
+/* Names of the configuration's [Data] Offloads. */
+#define CONTROL_OFFLOAD_TABLE(X)                                                                   \
+	X(TUN_TCP, "tun-tcp")                                                                      \
+	X(TUN_UDP, "tun-udp")                                                                      \
+	X(UDP_SEGMENT, "udp-segment")                                                              \
+	X(UDP_GRO, "udp-gro")                                                                      \
+	X(PARTIAL_CHECKSUMS, "partial-checksums")
+
+enum control_offload {
+#define X(code, name) CONTROL_OFFLOAD_##code,
+	CONTROL_OFFLOAD_TABLE(X)
+#undef X
+		CONTROL_OFFLOAD_COUNT
+};
+
+const char *control_offload_name(enum control_offload o);
+
+/* The threads that move packets, and where each packet went since the network came up:
+ *	tun_in = tx_sent + tx_unrouted + tx_drops
+ *	udp_in + rx_injected = rx_tun + rx_control + rx_stun + rx_relayed + rx_empty + rx_drops */
+struct control_data {
+	uint32_t workers;		      /* 0: not up */
+	bool offloads[CONTROL_OFFLOAD_COUNT]; /* in use now */
+	uint64_t tun_in, tx_sent, tx_unrouted;
+	struct drop_counters tx_drops;
+	uint64_t udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_relayed, rx_empty;
+	struct drop_counters rx_drops;
+};
+
 struct control_status {
 	char network[CONTROL_NAME_BYTES];
 	char name[CONTROL_NAME_BYTES];			 /* this host's identifier */
@@ -201,6 +230,7 @@ struct control_status {
 	enum control_helper_state helper;
 	uint32_t helper_restarts;
 	struct drop_counters drops; /* of the whole daemon, by reason */
+	struct control_data data;
 };
 
 struct control_path {

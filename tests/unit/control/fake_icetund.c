@@ -139,6 +139,16 @@ static void fake_status(void *ctx, struct control_status *ret)
 	ret->candidate_count = 3;
 	ret->drops.count[DROP_REPLAY] = 3;
 	ret->drops.count[DROP_UNKNOWN_TYPE] = 12;
+	ret->data.workers = 2;
+	ret->data.offloads[CONTROL_OFFLOAD_TUN_TCP] = true;
+	ret->data.offloads[CONTROL_OFFLOAD_UDP_GRO] = true;
+	ret->data.tun_in = 100;
+	ret->data.tx_sent = 90;
+	ret->data.tx_unrouted = 9;
+	ret->data.tx_drops.count[DROP_TOO_LONG] = 1;
+	ret->data.udp_in = 50;
+	ret->data.rx_tun = 47;
+	ret->data.rx_drops.count[DROP_REPLAY] = 3;
 }
 
 static void fill_path(struct control_path *path)
