@@ -1,0 +1,122 @@
+#!/bin/bash
+# The data plane, with real programs: whatever offloads are on or off at either end, over a path that
+# reorders, repeats and loses, TCP arrives byte for byte and UDP datagram by datagram, and every packet
+# is accounted for. Argument: a build directory.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lab/lab.sh
+. "$here/lab.sh"
+# shellcheck source=tests/lab/overlay.sh
+. "$here/overlay.sh"
+# shellcheck source=tests/lab/link.sh
+. "$here/link.sh"
+# shellcheck source=tests/lab/check.sh
+. "$here/check.sh"
+
+bad_path="delay_ms=2 loss_percent=0.3 duplicate_percent=1 reorder_percent=2 reorder_by=5"
+good_path="delay_ms=0 loss_percent=0 duplicate_percent=0 reorder_percent=0"
+all="tun-tcp tun-udp udp-segment udp-gro partial-checksums"
+
+set_up() {
+	overlay_net home home
+	lab_link nat-a
+	overlay_init
+	overlay_start_server
+	for host in alice bob; do
+		overlay_start_host $host
+		check "$host joins" overlay_join $host
+		check "$host comes up" overlay_ictl $host up
+	done
+}
+
+# restart HOST OFFLOADS [WORKERS]: with other settings; it comes up by itself.
+restart() {
+	lab_stop "$1"
+	sed -i '/^\[Data\]/,$d' "$LAB_DIR/$1/icetund.conf"
+	printf '[Data]\nOffloads=%s\nWorkers=%s\n' "$2" "${3-2}" >>"$LAB_DIR/$1/icetund.conf"
+	overlay_start_host "$1"
+	lab_wait 10 "$1 is up" check_is "$1" "s['state'] == 'up'"
+}
+
+transfer() { # FROM TO ADDRESS BYTES
+	lab_start "receive.$2" "$2" python3 "$here/tools/transfer.py" receive "$3" 5000
+	lab_wait 10 "the receiver listens" lab_has_logged "receive.$2" ready
+	lab_exec "$1" python3 "$here/tools/transfer.py" send "$3" 5000 "$4" >"$LAB_DIR/sent"
+	lab_wait 60 "the receiver ends" lab_has_ended "receive.$2"
+	local sent received
+	read -ra sent <"$LAB_DIR/sent"
+	read -ra received < <(tail -n 1 "$LAB_DIR/log/receive.$2")
+	rm "$LAB_DIR/log/receive.$2"
+	[ "${sent[0]} ${sent[1]}" = "${received[0]} ${received[1]}" ] ||
+		lab_fail "$1 sent ${sent[*]}, $2 received ${received[*]}"
+	ok "$4 bytes of TCP from $1 to $2, SHA-256 equal"
+}
+
+# datagrams FROM TO ADDRESS COUNT LEAST
+datagrams() {
+	lab_start "datagrams.$2" "$2" python3 "$here/tools/datagrams.py" receive "$3" 5001
+	lab_wait 10 "the receiver listens" lab_has_logged "datagrams.$2" ready
+	lab_exec "$1" python3 "$here/tools/datagrams.py" send "$3" 5001 "$4" >"$LAB_DIR/sent"
+	lab_wait 60 "the receiver ends" lab_has_ended "datagrams.$2"
+	local sent received duplicates
+	read -r sent <"$LAB_DIR/sent"
+	read -r received duplicates < <(tail -n 1 "$LAB_DIR/log/datagrams.$2")
+	rm "$LAB_DIR/log/datagrams.$2"
+	[ "$duplicates" = 0 ] && [ $((received * 100)) -ge $((sent * $5)) ] ||
+		lab_fail "of $sent datagrams $received came, and $duplicates twice"
+	ok "$received of $sent datagrams from $1 to $2, each as it was sent, none twice"
+}
+
+is_balanced() { # HOST
+	check_is "$1" "all([
+		(o := s['data']['out'])['read'] == o['sent'] + o['unrouted']
+			+ sum(d['count'] for d in o['drops']),
+		(i := s['data']['in'])['datagrams'] + i['injected'] == i['written'] + i['control']
+			+ i['stun'] + i['relayed'] + i['empty'] + sum(d['count'] for d in i['drops'])])"
+}
+
+uses() { # HOST OFFLOADS
+	check_is "$1" "set(s['data']['offloads']) <= set('$2'.split())"
+}
+
+# combination OFFLOADS-OF-ALICE OFFLOADS-OF-BOB [WORKERS-OF-ALICE]
+combination() {
+	echo "alice: $1; bob: $2"
+	restart alice "$1" "${3-2}"
+	restart bob "$2"
+	local alice bob
+	alice=$(overlay_address alice)
+	bob=$(overlay_address bob)
+	# shellcheck disable=SC2086 # words
+	lab_link_set nat-a $good_path
+	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
+	transfer alice bob "$bob" 100000000
+	transfer bob alice "$alice" 30000000
+	datagrams alice bob "$bob" 3000 100
+	# shellcheck disable=SC2086
+	lab_link_set nat-a $bad_path
+	transfer alice bob "$bob" 10000000
+	transfer bob alice "$alice" 10000000
+	datagrams alice bob "$bob" 3000 95
+	datagrams bob alice "$alice" 3000 95
+	for host in alice bob; do
+		lab_wait 5 "every packet of $host is accounted for" is_balanced $host
+		check_field $host "s['data']"
+	done
+	check "alice uses what she may" uses alice "$1"
+	check "bob uses what he may" uses bob "$2"
+}
+
+check_begin "$1"
+lab_link_program "$1"
+set_up
+combination "$all" "$all"
+check "all offloads are in use" check_is alice "len(s['data']['offloads']) >= 4"
+combination none none 1
+combination "$all" none
+combination "udp-segment partial-checksums" "tun-tcp udp-gro" 3
+for host in alice bob; do
+	check "icetund on $host ends well with SIGTERM" lab_stop $host
+done
+check_logs
+echo passed
