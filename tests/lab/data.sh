@@ -62,7 +62,7 @@ datagrams() {
 	read -r sent <"$LAB_DIR/sent"
 	read -r received duplicates < <(tail -n 1 "$LAB_DIR/log/datagrams.$2")
 	rm "$LAB_DIR/log/datagrams.$2"
-	[ "$duplicates" = 0 ] && [ $((received * 100)) -ge $((sent * $5)) ] ||
+	{ [ "$duplicates" = 0 ] && [ $((received * 100)) -ge $((sent * $5)) ]; } ||
 		lab_fail "of $sent datagrams $received came, and $duplicates twice"
 	ok "$received of $sent datagrams from $1 to $2, each as it was sent, none twice"
 }
