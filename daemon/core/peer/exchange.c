@@ -410,9 +410,10 @@ enum err exchange_on_answer(struct overlay *o, struct peer *p, uint64_t now_us,
 		e = ice_description_check(&h->ice);
 	if (e == OK && (h->cipher_count != 1 || !choose_cipher(h, &s->cipher)))
 		e = DROP_HANDSHAKE;
-	s->features = h->features;
-	if (e == OK)
+	if (e == OK) {
+		s->features = h->features;
 		e = session_start(o, p, s, s->noise, h->receiver_index, h->lanes, now_us);
+	}
 	if (e == OK) {
 		noise_destroy(s->noise);
 		s->noise = NULL;
