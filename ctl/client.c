@@ -27,7 +27,7 @@ struct client {
 	size_t len, cap;
 };
 
-static uint64_t now_ms(void)
+uint64_t client_now_ms(void)
 {
 	struct timespec ts;
 
@@ -112,7 +112,7 @@ static enum problem wait_for(const struct client *c, short events, uint64_t dead
 				{.fd = c->interrupt_fd, .events = POLLIN}};
 
 	for (;;) {
-		uint64_t now = now_ms();
+		uint64_t now = client_now_ms();
 		int wait_ms = -1, n;
 
 		if (deadline_ms != CLIENT_FOREVER) {
@@ -158,7 +158,7 @@ enum problem client_call(struct client *c, const char *method, json_t *parameter
 		if (n > 0)
 			at += (size_t)n;
 		else if (n < 0 && errno == EAGAIN)
-			p = wait_for(c, POLLOUT, now_ms() + CLIENT_TIMEOUT_MS);
+			p = wait_for(c, POLLOUT, client_now_ms() + CLIENT_TIMEOUT_MS);
 		else if (n < 0 && errno != EINTR)
 			p = PROBLEM_NOT_RUNNING;
 	}
@@ -232,7 +232,7 @@ static bool read_more(struct client *c)
 enum problem client_receive(struct client *c, uint64_t timeout_ms, json_t **ret, bool *ret_more)
 {
 	uint64_t deadline_ms =
-		timeout_ms == CLIENT_FOREVER ? CLIENT_FOREVER : now_ms() + timeout_ms;
+		timeout_ms == CLIENT_FOREVER ? CLIENT_FOREVER : client_now_ms() + timeout_ms;
 	size_t seen = 0;
 
 	for (;;) {

@@ -32,6 +32,8 @@ void client_set_interrupt(struct client *c, int fd);
  * PROBLEM_VERSION, PROBLEM_NOT_RUNNING when it cannot be understood or is gone.
  */
 enum problem client_receive(struct client *c, uint64_t timeout_ms, json_t **ret, bool *ret_more);
+/* The clock that timeouts are measured with; it never goes back. */
+uint64_t client_now_ms(void);
 
 /* All of the above for one call with one reply. @ret: NULL when it does not matter. */
 enum problem client_ask(const struct context *context, const char *method, json_t *parameters,

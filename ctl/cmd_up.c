@@ -8,19 +8,30 @@
 #define TIMEOUT_MS     60000
 #define MAX_TIMEOUT_MS 86400000
 
-/* Prints each step. Return: as client_receive(), for the last one. */
+#define LINE_BYTES 1024
+
+/* Prints each step, and one that repeats itself once. Return: as client_receive(), for the last one. */
 static enum problem follow(struct client *c, uint64_t timeout_ms, bool wait)
 {
+	uint64_t end_ms = client_now_ms() + timeout_ms;
+	char line[LINE_BYTES], before[LINE_BYTES] = "";
+
 	for (;;) {
+		uint64_t now_ms = client_now_ms();
 		json_t *step = NULL;
 		bool more = false;
-		enum problem p = client_receive(c, timeout_ms, &step, &more);
+		enum problem p =
+			client_receive(c, end_ms > now_ms ? end_ms - now_ms : 0, &step, &more);
 
 		if (p != PROBLEM_NONE)
 			return p;
-		printf("%s: %s\n", json_text(step, "state").s, json_text(step, "text").s);
-		fflush(stdout);
+		snprintf(line, sizeof(line), "%s: %s", json_text(step, "state").s,
+			 json_text(step, "text").s);
 		json_decref(step);
+		if (strcmp(line, before) != 0)
+			puts(line);
+		fflush(stdout);
+		memcpy(before, line, sizeof(before));
 		if (!more)
 			return PROBLEM_NONE;
 		if (!wait) {
@@ -65,6 +76,6 @@ const struct command command_up = {
 		"stopped,\n"
 		"the daemon goes on by itself.\n\n"
 		"      --no-wait          return when the daemon has begun\n"
-		"      --timeout SECONDS  how long to wait for each step (60)\n",
+		"      --timeout SECONDS  how long to wait (60)\n",
 	.run = run,
 };

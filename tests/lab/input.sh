@@ -27,7 +27,9 @@ before_joining() {
 	check_exit 15 'not a valid name' "a name with capitals" join_with alice "$token" Alice
 	check_exit 15 'not a valid name' "a name of 64 letters" \
 		join_with alice "$token" "$(printf 'a%.0s' {1..64})"
-	check_exit 0 '' "the same token with a good name" join_with alice "$token" alice
+	echo "$token" >"$LAB_DIR/token"
+	check_exit 0 '' "the same token, from a file, with a good name" \
+		join_with alice "@$LAB_DIR/token" alice
 	check_exit 6 'joined a network already' "joining twice" join_with alice "$token" alice
 	check_exit 13 'used already' "a used token" join_with bob "$token" bob
 }
@@ -60,6 +62,7 @@ wrong_server() {
 	token=$(overlay_token --uses 1)
 	lab_stop server
 	check_exit 21 'cannot be reached' "a server that does not run" join_with bob "$token" bob
+	up_without_a_server
 	mv "$LAB_DIR/server" "$LAB_DIR/server.right"
 	overlay_init
 	overlay_start_server
@@ -69,6 +72,16 @@ wrong_server() {
 	mv "$LAB_DIR/server.right" "$LAB_DIR/server"
 	overlay_start_server
 	check_exit 0 '' "the right server again" join_with bob "$token" bob
+}
+
+up_without_a_server() {
+	local start
+	start=$(lab_now_ms)
+	check_exit 50 '^offline: ' "up without a server shows how far it is, and ends" \
+		alice up --timeout 3
+	check "after the three seconds it was given" [ $(($(lab_now_ms) - start)) -lt 4500 ]
+	check "the daemon goes on trying" check_is alice "s['state'] == 'offline' and s['wanted_up']"
+	alice down
 }
 
 permissions() {
