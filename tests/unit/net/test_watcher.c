@@ -393,12 +393,15 @@ static void test_asked(void **state)
 
 static void test_no_network_is_calm(void **state)
 {
-	uint64_t cpu = cpu_ms();
+	uint64_t cpu, looks;
 
 	(void)state;
+	expect_silence(); /* the kernel has more to say of the new device, in its own time */
+	cpu = cpu_ms();
+	looks = net_watcher_stats(run.watcher).looks;
 	wait_ms(3000);
 	assert_int_equal(run.calls, 0);
-	assert_int_equal(net_watcher_stats(run.watcher).looks, 1);
+	assert_int_equal(net_watcher_stats(run.watcher).looks, looks);
 	assert_true(cpu_ms() - cpu < 50);
 }
 
