@@ -15,9 +15,17 @@ transfer_bytes=200000000
 
 # start_capture LABEL HOST DEVICE
 start_capture() {
-	lab_start "$1" "$2" tcpdump -i "$3" -U -s 0 -w "$LAB_DIR/$1.pcap" -Z root
+	lab_start "$1" "$2" tcpdump -i "$3" -U --immediate-mode -s 0 -w "$LAB_DIR/$1.pcap" -Z root
 	lab_wait 10 "tcpdump listens on $3" lab_has_logged "$1" 'listening on'
 }
+# stop_capture LABEL FROM ADDRESS: tcpdump drops what it has not yet read when it ends. So that the file
+# is whole, a last packet goes past it first, which is waited for.
+stop_capture() {
+	lab_exec "$2" ping -q -c 1 -W 5 -p "$(hex end-of-file)" "$3" >/dev/null
+	lab_wait 10 "the capture $1 is whole" finds --file "$LAB_DIR/$1.pcap" end-of-file
+	lab_stop "$1" || true
+}
+hex() { printf %s "$1" | od -An -tx1 | tr -d ' \n'; }
 scan() { python3 "$here/tools/scan.py" "$@"; }
 finds() { ! scan "$@" >/dev/null; }
 
@@ -79,10 +87,9 @@ transfer() { # FROM TO ADDRESS BYTES
 capture_is_clean() {
 	start_capture inside alice icetun0
 	transfer alice bob "$bob" 1000000
-	lab_exec bob ping -q -c 3 -i 0.01 -p "$(printf ping-mark | od -An -tx1 | tr -d ' \n')" \
-		"$alice" >/dev/null
-	lab_stop inside || true
-	lab_stop public || true
+	lab_exec bob ping -q -c 3 -i 0.01 -p "$(hex ping-mark)" "$alice" >/dev/null
+	stop_capture inside bob "$alice"
+	stop_capture public server 203.0.113.11
 	check "the capture inside the overlay has the payload" \
 		finds --file "$LAB_DIR/inside.pcap" $mark
 	check "the capture on the public net does not" \

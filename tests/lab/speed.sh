@@ -18,6 +18,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lab/check.sh
 . "$here/check.sh"
 
+# Times on a busy machine say nothing, so this belongs to the long runs.
+if [ -z "${ICETUN_TEST_LONG:-}" ]; then
+	echo "skipped: 'tests/run --long' runs it"
+	exit 77
+fi
+
 runs=${ICETUN_SPEED_RUNS:-3}
 slack_us=15000
 
