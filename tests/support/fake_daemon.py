@@ -17,6 +17,7 @@ class FakeDaemon:
 
     def __exit__(self, *_):
         self.process.stdin.close()
-        assert self.process.wait(30) == 0
+        status = self.process.wait(30)
+        assert status == 0, f"fake_icetund ended with {status}"
         self.process.stdout.close()
         self.directory.cleanup()

@@ -11,6 +11,7 @@
  *
  * Prints "ready" when it listens. Time plays no part: each answer is given at once.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -396,6 +397,7 @@ int main(int argc, char **argv)
 	}
 	if (argc < 2 || !read_options(&f, argc, argv))
 		return 2;
+	signal(SIGPIPE, SIG_IGN); /* as icetund: a client may go before it has its answer */
 	uv_loop_init(&f.loop);
 	params.path = argv[1];
 	e = control_server_create(&f.server, &params);
