@@ -318,11 +318,18 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 	for (;;) {
 		if (relays_pop_transmit(o->relays, ret, buf, cap))
 			return true;
-		if (!ice_engine_pop_transmit(o->ice, ret, buf, cap) &&
-		    !fifo_pop(&o->datagrams, ret, sizeof(*ret), buf, cap, &len))
+		if (ice_engine_pop_transmit(o->ice, ret, buf, cap) ||
+		    fifo_pop(&o->datagrams, ret, sizeof(*ret), buf, cap, &len)) {
+			if (!ret->relay || relaying_wrap(o, ret, buf, cap))
+				return true;
+			continue;
+		}
+		if (!o->is_closing)
 			return false;
-		if (!ret->relay || relaying_wrap(o, ret, buf, cap))
-			return true;
+		/* The goodbyes that went over relays are out. */
+		o->is_closing = false;
+		relays_release_all(o->relays, o->closing_us);
+		overlay_drain_ice(o, o->closing_us);
 	}
 }
 
@@ -494,7 +501,8 @@ void overlay_close_peers(struct overlay *o, uint64_t now_us)
 			peer_update_timer(o, p);
 		}
 	}
-	relays_release_all(o->relays, now_us);
+	o->is_closing = true;
+	o->closing_us = now_us;
 	registrar_bye(o->registrar, now_us);
 }
 

@@ -428,7 +428,8 @@ MUST_USE enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t p
 /* The host has slept: nobody knows what the NATs have kept. Asks the servers anew, restarts every
  * session. */
 void overlay_on_resume(struct overlay *o, uint64_t now_us);
-/* Says goodbye to every peer that is connected and to the rendezvous. */
+/* Says goodbye to every peer that is connected and to the rendezvous, and gives the relays back:
+ * overlay_pop_transmit() has that when the goodbyes over them are popped. */
 void overlay_close_peers(struct overlay *o, uint64_t now_us);
 
 /* Walks over the peers: *cursor starts at 0. Return: false at the end. */

@@ -147,6 +147,8 @@ struct overlay {
 	struct ice_engine *ice;
 	struct relays *relays;
 	bool relays_pending; /* as ICE was told */
+	bool is_closing;     /* relays are given back when nothing is left to go over them */
+	uint64_t closing_us;
 	struct peer *peers;
 	uint32_t peer_limit; /* numbers in use are below it */
 	struct heap timers;

@@ -477,8 +477,10 @@ void relays_release_all(struct relays *r, uint64_t now_us)
 {
 	r->is_closing = true;
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
-		if (r->slots[i].state != SLOT_FREE && r->slots[i].state != SLOT_ENDED)
-			slot_release(r, &r->slots[i], now_us);
+		struct relay_slot *s = &r->slots[i];
+
+		if (s->state != SLOT_FREE && s->state != SLOT_ENDED && !s->stream)
+			slot_release(r, s, now_us);
 	}
 	relays_settle(r, now_us);
 }

@@ -118,7 +118,8 @@ struct relays_data {
 MUST_USE enum err relays_create(struct relays **ret, const struct random_source *random);
 /* Wipes and frees; tells the servers nothing. */
 void relays_destroy(struct relays *r);
-/* Gives back every allocation, once: pop_transmit and pop_stream have the messages. */
+/* Gives back every allocation over UDP, once: pop_transmit has the messages. One over a stream goes with
+ * the stream, which may still have to carry what waits for it. */
 void relays_release_all(struct relays *r, uint64_t now_us);
 
 /* See overlay_set_relay_servers(). Return: OK, ERR_LIMIT, ERR_INVALID, then nothing was changed. */

@@ -454,8 +454,17 @@ static void on_keepalive_answer(struct turn_allocation *a, const struct stun_mes
 	}
 }
 
+/* Of an allocation that was made with other credentials servers speak without integrity (437), or with a
+ * key that we do not have (441). Who forges that makes us take another socket, no more. */
+static bool is_end_of_older(const struct turn_request *r, const struct stun_message *m)
+{
+	return r->kind == TURN_REQUEST_PURGE || r->kind == TURN_REQUEST_RELEASE ||
+	       (r->kind == TURN_REQUEST_ALLOCATE &&
+		m->error.code == STUN_ERROR_ALLOCATION_MISMATCH);
+}
+
 /* RFC 8489 s. 9.2.5: challenges come without integrity, everything else that answers a request with
- * integrity has it. */
+ * integrity has it; but see is_end_of_older(). */
 static enum err verify(struct turn_allocation *a, struct turn_request *r,
 		       const struct stun_message *m)
 {
@@ -464,8 +473,9 @@ static enum err verify(struct turn_allocation *a, struct turn_request *r,
 
 	if (is_error && !stun_has(m, STUN_ERROR_CODE))
 		return DROP_MALFORMED;
-	if (!r->authenticated || (is_error && (m->error.code == STUN_ERROR_UNAUTHENTICATED ||
-					       m->error.code == STUN_ERROR_STALE_NONCE)))
+	if (!r->authenticated ||
+	    (is_error && (m->error.code == STUN_ERROR_UNAUTHENTICATED ||
+			  m->error.code == STUN_ERROR_STALE_NONCE || is_end_of_older(r, m))))
 		return OK;
 	e = turn_auth_verify(a->auth, m);
 	if (e != OK && is_error)

@@ -561,6 +561,42 @@ static void goodbye_gives_back(void **state)
 	assert_int_equal(relay_candidates(alice), 0);
 }
 
+static bool bob_was_told(struct mesh *m)
+{
+	return mesh_state(&m->hosts[1], "alice") == OVERLAY_PEER_IDLE;
+}
+
+/* First the goodbye, then the relay that carries it. */
+static void goodbye_goes_over_the_relay(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+
+	(void)state;
+	give(alice, &s, 1);
+	connect_both(4 * US_PER_S);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	overlay_close_peers(alice->overlay, mesh.now_us);
+	assert_true(mesh_run(&mesh, 100 * US_PER_MS, bob_was_told));
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(turn_server_count(&mesh.turn[0]), 0);
+}
+
+static void goodbye_goes_over_the_stream(void **state)
+{
+	struct overlay_relay_server s = server(1, 0), other = server(1, 1);
+
+	(void)state;
+	s.target_count = 0;
+	add_stream_target(&s, 0, TURN_TRANSPORT_TCP);
+	alice->udp_blocked = true;
+	give(alice, &s, 1);
+	give(bob, &other, 1);
+	connect_both(4 * US_PER_S);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	overlay_close_peers(alice->overlay, mesh.now_us);
+	assert_true(mesh_run(&mesh, 100 * US_PER_MS, bob_was_told));
+}
+
 static void socket_goes(void **state)
 {
 	struct overlay_relay_server s = server(1, 0);
@@ -665,6 +701,8 @@ int main(void)
 		TEST(server_leaves_the_list),
 		TEST(permissions_go_when_unused),
 		TEST(goodbye_gives_back),
+		TEST(goodbye_goes_over_the_relay),
+		TEST(goodbye_goes_over_the_stream),
 		TEST(socket_goes),
 		TEST(relays_alone),
 		TEST(no_host_candidates),

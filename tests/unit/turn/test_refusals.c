@@ -122,6 +122,50 @@ static void an_unauthentic_error_is_only_a_hint(void **state)
 	link_close(&l);
 }
 
+/* Made by an earlier life of ours with other credentials: what the server says of it has no integrity that
+ * we could look at. */
+static void an_older_allocation_is_left_at_once(void **state)
+{
+	const struct turn_event *e;
+	struct link l;
+
+	(void)state;
+	link_open(&l);
+	link_start(&l);
+	turn_allocation_destroy(l.a);
+	l.event_count = 0;
+	l.params.username = "another";
+	l.server.config.username = NULL;
+	l.server.config.error_method = STUN_METHOD_ALLOCATE;
+	l.server.config.error_code = 437;
+	l.server.config.error_times = 2;
+	l.server.config.error_bare = true;
+	link_start(&l);
+	e = link_event(&l, TURN_EVENT_FAILED);
+	assert_non_null(e);
+	assert_int_equal(e->problem, TURN_PROBLEM_MISMATCH);
+	assert_int_equal(e->code, 437);
+	link_close(&l);
+}
+
+static void giving_back_ends_with_any_answer(void **state)
+{
+	struct link l;
+
+	(void)state;
+	link_open(&l);
+	link_start(&l);
+	l.server.config.error_method = STUN_METHOD_REFRESH;
+	l.server.config.error_code = 441;
+	l.server.config.error_times = 1;
+	l.server.config.error_bare = true;
+	turn_allocation_release(l.a, l.now_us);
+	link_pump(&l);
+	assert_non_null(link_event(&l, TURN_EVENT_RELEASED));
+	assert_int_equal(turn_allocation_state(l.a), TURN_RELEASED);
+	link_close(&l);
+}
+
 static void wrong_credentials_are_tried_once(void **state)
 {
 	struct link l;
@@ -357,6 +401,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_code_has_its_consequence),
 		cmocka_unit_test(an_unauthentic_error_is_only_a_hint),
+		cmocka_unit_test(an_older_allocation_is_left_at_once),
+		cmocka_unit_test(giving_back_ends_with_any_answer),
 		cmocka_unit_test(wrong_credentials_are_tried_once),
 		cmocka_unit_test(a_new_password_is_taken_up),
 		cmocka_unit_test(a_nonce_goes_stale_at_any_request),
