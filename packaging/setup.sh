@@ -13,7 +13,7 @@ declare -A SETUP_PACKAGES=(
 	# To test them.
 	[test]="libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind shellcheck git python3
 		python3-cbor2 tcpdump
-		coturn openssl libnice-dev python3-aioice"
+		coturn dnsmasq-base openssl libnice-dev python3-aioice"
 	# To measure them beside their peers (tests/bench/run).
 	[bench]="iperf3 ethtool openssl wireguard-tools wireguard-go openvpn nebula tinc fastd"
 )

@@ -18,7 +18,7 @@
 #define APP_MAX_PEERS	  1024
 #define APP_QUEUE_PACKETS 1024
 #define APP_MAX_PINGS	  32
-#define APP_MAX_SERVERS	  16
+#define APP_MAX_SERVERS	  32
 #define APP_MAX_STREAMS	  32
 /* Each may have a TCP target as well. */
 #define APP_MAX_SERVER_ADDRS (OVERLAY_MAX_RELAY_TARGETS / 2)
@@ -78,17 +78,23 @@ struct app_ping {
 	uint64_t give_up_us; /* connecting has taken too long */
 };
 
-/* A STUN or TURN server. */
+/* A STUN or TURN server, or a name that stands for several: they are servers of their own then. */
 struct app_server {
 	bool in_use, is_listed;
 	uint32_t id;
-	size_t order; /* in the list, best first */
+	uint32_t origin; /* the server whose SRV records name it, or 0 */
+	size_t rank;	 /* among those without an origin */
+	size_t order;	 /* in the list, best first; none while others stand for it */
 	struct turn_uri uri;
 	char text[TURN_URI_TEXT_BYTES]; /* the same */
+	/* For its certificate: the host that was asked for, wherever SRV records lead (RFC 8489 s. 6.2.3). */
+	char tls_name[TURN_URI_HOST_BYTES];
 	char username[CONFIG_SECRET_BYTES], password[CONFIG_SECRET_BYTES];
 	uint64_t expires_us;
 	struct netaddr addrs[APP_MAX_SERVER_ADDRS]; /* of its name */
 	size_t addr_count;
+	struct turn_uri *found; /* of its SRV records, TURN_SRV_SERVERS_MAX; or NULL */
+	size_t found_count;
 	struct lookup *lookup;
 	uint64_t lookup_us, lookup_delay_us; /* the next one */
 	bool is_name_error;		     /* no name, no address */
@@ -119,7 +125,8 @@ struct run {
 	unsigned int open_handles;
 	bool stopping;
 	struct app_server *servers; /* APP_MAX_SERVERS, secret memory */
-	size_t server_count;
+	size_t server_count;	    /* in the list */
+	size_t origin_count;	    /* that the list is made of */
 	uint32_t next_server;
 	struct app_stream *streams[APP_MAX_STREAMS];
 	struct net_tls *tls; /* NULL until it is needed */
@@ -194,6 +201,8 @@ MUST_USE enum err servers_create(struct run *r);
 void servers_destroy(struct run *r);
 /* Takes the list of the configuration and of the last registration. */
 void servers_update(struct run *r);
+/* Makes the list again: the SRV records of one are known. */
+void servers_arrange(struct run *r);
 /* Hands to the overlay what is known of them. */
 void servers_apply(struct run *r);
 /* Once a second. */
@@ -205,11 +214,12 @@ void servers_on_event(struct run *r, const struct overlay_event *e);
 void servers_fail(struct app_server *s, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Return: NULL when there is none. */
 struct app_server *servers_find(struct run *r, uint32_t id);
-/* Server @i, below server_count. */
+/* Server @i of the list, below server_count. */
 struct app_server *servers_at(const struct run *r, size_t i);
 
 /* resolve.c */
-/* Looks @s up, if that is not under way; servers_apply() follows. */
+/* Looks @s up, if that is not under way: SRV records first, where there may be some, then addresses.
+ * servers_apply() follows. */
 void resolve_begin(struct run *r, struct app_server *s);
 /* Forgets a look-up under way. */
 void resolve_cancel(struct app_server *s);

@@ -70,6 +70,20 @@ static void fail(struct join *j, enum problem problem, const char *detail)
 	end(j);
 }
 
+/* Why there is no connection. */
+static void fail_link(struct join *j)
+{
+	char detail[2 * SIGNAL_DETAIL_BYTES];
+	enum problem problem = problem_of_link(j->reason);
+
+	if (problem == PROBLEM_SERVER_UNREACHABLE)
+		snprintf(detail, sizeof(detail), "%s (%s)", signal_link_reason_text(j->reason),
+			 j->detail);
+	else
+		snprintf(detail, sizeof(detail), "%s", j->detail);
+	fail(j, problem == PROBLEM_NONE ? PROBLEM_SERVER_UNREACHABLE : problem, detail);
+}
+
 void join_cancel(struct join *j)
 {
 	if (j->call)
@@ -181,10 +195,9 @@ static void on_timer(uv_timer_t *t)
 {
 	struct join *j = t->data;
 	uint64_t now = app_now_us();
-	enum problem problem = problem_of_link(j->reason);
 
 	if (joiner_state(j->joiner) == JOINER_DOWN && now >= j->connect_by_us) {
-		fail(j, problem == PROBLEM_NONE ? PROBLEM_SERVER_UNREACHABLE : problem, j->detail);
+		fail_link(j);
 		return;
 	}
 	joiner_on_deadline(j->joiner, now);
@@ -208,8 +221,9 @@ static void on_link(void *ctx, enum signal_link_state state, enum signal_link_re
 		snprintf(j->detail, sizeof(j->detail), "%s", detail);
 		joiner_on_link_down(j->joiner, app_now_us());
 		/* Trying again does not mend these. */
-		if (problem == PROBLEM_SERVER_KEY || problem == PROBLEM_SERVER_REFUSED) {
-			fail(j, problem, detail);
+		if (problem == PROBLEM_SERVER_KEY || problem == PROBLEM_SERVER_REFUSED ||
+		    reason == SIGNAL_LINK_NAME) {
+			fail_link(j);
 			return;
 		}
 		break;

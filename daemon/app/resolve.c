@@ -1,11 +1,13 @@
-/* The addresses of one server's name. */
+/* What one server's name stands for: other servers, by its SRV records, or addresses. */
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/core/crypto/random.h"
 #include "daemon/net/sockaddr.h"
+#include "daemon/net/srv.h"
 
 #define RETRY_MIN_US (5 * US_PER_S)
 #define RETRY_MAX_US (300 * US_PER_S)
@@ -15,7 +17,8 @@
 /* It outlives the server and the run that asked when they go meanwhile. */
 struct lookup {
 	uv_getaddrinfo_t request;
-	struct run *run; /* NULL: nobody waits any more */
+	struct net_srv *srv; /* while SRV records are asked for; else request is under way */
+	struct run *run;     /* NULL: nobody waits any more */
 	uint32_t server;
 };
 
@@ -66,6 +69,15 @@ static void later(struct app_server *s)
 	s->lookup_us = app_now_us() + s->lookup_delay_us;
 }
 
+/* What is known goes on being used. */
+static void fail(struct app_server *s, const char *why)
+{
+	later(s);
+	s->is_name_error = true;
+	log_warning("server.resolve", "server=%s error=%s", log_quote(s->text).text,
+		    log_quote(why).text);
+}
+
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
 	struct lookup *l = request->data;
@@ -80,13 +92,9 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 			s->lookup_us = app_now_us() + RENEW_US;
 			s->is_name_error = false;
 		} else {
-			/* What is known goes on being used. */
-			later(s);
 			servers_fail(s, "the name %.120s does not resolve: %.60s", s->uri.host,
 				     uv_strerror(status));
-			s->is_name_error = true;
-			log_warning("server.resolve", "server=%s error=%s", log_quote(s->text).text,
-				    log_quote(uv_strerror(status)).text);
+			fail(s, uv_strerror(status));
 		}
 		servers_apply(r);
 		run_pump(r);
@@ -95,9 +103,105 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 	free(l);
 }
 
-void resolve_begin(struct run *r, struct app_server *s)
+static void begin_addresses(struct run *r, struct app_server *s, struct lookup *l)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG};
+
+	if (uv_getaddrinfo(r->app->loop, &l->request, on_resolved, s->uri.host, NULL, &hints) == 0)
+		return;
+	s->lookup = NULL;
+	free(l);
+	later(s);
+}
+
+/* --- SRV records --- */
+
+static bool has_found(const struct app_server *s, const struct turn_uri *uri)
+{
+	char a[TURN_URI_TEXT_BYTES], b[TURN_URI_TEXT_BYTES];
+
+	turn_uri_format(uri, a);
+	for (size_t i = 0; i < s->found_count; i++) {
+		if (strcmp(turn_uri_format(&s->found[i], b), a) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* As long as the servers are the same they keep their order: another throw of the dice would only move
+ * allocations about. Return: false without memory. */
+static bool set_found(struct app_server *s, const struct turn_uri *list, size_t count)
+{
+	bool is_same = count == s->found_count;
+
+	for (size_t i = 0; is_same && i < count; i++)
+		is_same = has_found(s, &list[i]);
+	if (is_same)
+		return true;
+	if (!s->found)
+		s->found = calloc(TURN_SRV_SERVERS_MAX, sizeof(*s->found));
+	if (!s->found)
+		return false;
+	memcpy(s->found, list, count * sizeof(*list));
+	s->found_count = count;
+	s->addr_count = 0;
+	log_info("server.srv", "server=%s servers=%zu", log_quote(s->text).text, count);
+	return true;
+}
+
+/* Return: false when the name has no SRV records, or nobody knows: it is the server itself then. */
+static bool take_services(struct app_server *s, struct turn_srv_service *services, size_t count)
+{
+	struct random_source random = random_system();
+	struct turn_uri list[TURN_SRV_SERVERS_MAX];
+	size_t records = 0, n;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!services[i].is_answered && s->found_count) {
+			fail(s, "no answer about SRV records");
+			return true;
+		}
+		records += services[i].record_count;
+	}
+	n = turn_srv_expand(&s->uri, services, count, &random, list);
+	s->lookup_delay_us = 0;
+	s->lookup_us = app_now_us() + RENEW_US;
+	s->is_name_error = false;
+	if (!set_found(s, list, n))
+		later(s);
+	if (records == 0 || n > 0)
+		return n > 0;
+	servers_fail(s, "the name %.120s has SRV records, but no server in them", s->uri.host);
+	fail(s, s->error);
+	return true;
+}
+
+static void on_services(void *ctx, struct turn_srv_service *services, size_t count)
+{
+	struct lookup *l = ctx;
+	struct run *r = l->run;
+	struct app_server *s = servers_find(r, l->server);
+	bool is_done = take_services(s, services, count);
+
+	l->srv = NULL;
+	if (is_done) {
+		s->lookup = NULL;
+		free(l);
+	} else {
+		begin_addresses(r, s, l);
+	}
+	servers_arrange(r);
+	servers_apply(r);
+	run_pump(r);
+}
+
+/* --- all of it --- */
+
+void resolve_begin(struct run *r, struct app_server *s)
+{
+	struct turn_srv_service services[TURN_SRV_SERVICES_MAX];
+	struct net_srv_params params = {
+		.loop = r->app->loop, .services = services, .on_done = on_services};
 	struct lookup *l;
 
 	if (s->lookup)
@@ -109,25 +213,31 @@ void resolve_begin(struct run *r, struct app_server *s)
 		return;
 	}
 	l = calloc(1, sizeof(*l));
-	if (l) {
-		l->request.data = l;
-		l->run = r;
-		l->server = s->id;
-	}
-	if (!l || uv_getaddrinfo(r->app->loop, &l->request, on_resolved, s->uri.host, NULL,
-				 &hints) != 0) {
-		free(l);
+	if (!l) {
 		later(s);
 		return;
 	}
+	*l = (struct lookup){.run = r, .server = s->id};
+	l->request.data = l;
 	s->lookup = l;
+	params.ctx = l;
+	params.count = turn_srv_services(&s->uri, services);
+	if (params.count == 0 || net_srv_begin(&l->srv, &params) != OK)
+		begin_addresses(r, s, l);
 }
 
 void resolve_cancel(struct app_server *s)
 {
-	if (!s->lookup)
-		return;
-	s->lookup->run = NULL;
-	(void)uv_cancel((uv_req_t *)&s->lookup->request);
+	struct lookup *l = s->lookup;
+
 	s->lookup = NULL;
+	if (!l)
+		return;
+	if (l->srv) {
+		net_srv_cancel(l->srv);
+		free(l);
+		return;
+	}
+	l->run = NULL;
+	(void)uv_cancel((uv_req_t *)&l->request);
 }

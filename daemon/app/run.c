@@ -312,6 +312,7 @@ static void on_link(void *ctx, enum signal_link_state state, enum signal_link_re
 {
 	struct run *r = ctx;
 	enum problem problem = problem_of_link(reason);
+	char text[2 * SIGNAL_DETAIL_BYTES];
 
 	if (r->stopping)
 		return;
@@ -323,11 +324,13 @@ static void on_link(void *ctx, enum signal_link_state state, enum signal_link_re
 		r->link_error_us = r->link_since_us;
 		log_warning("rendezvous.down", "reason=%s detail=%s",
 			    signal_link_reason_name(reason), log_quote(detail).text);
-		if (problem == PROBLEM_SERVER_KEY || problem == PROBLEM_SERVER_REFUSED)
+		if (problem == PROBLEM_SERVER_KEY || problem == PROBLEM_SERVER_REFUSED) {
 			app_up_failed(r->app, problem, detail);
-		else
-			app_up_progress(r->app, CONTROL_STATE_OFFLINE,
-					signal_link_reason_text(reason), false);
+		} else {
+			snprintf(text, sizeof(text), "%s (%s)", signal_link_reason_text(reason),
+				 detail);
+			app_up_progress(r->app, CONTROL_STATE_OFFLINE, text, false);
+		}
 	} else if (state == SIGNAL_LINK_UP) {
 		app_up_progress(r->app, CONTROL_STATE_STARTING,
 				"Connected to the rendezvous server; registering.", false);

@@ -1,9 +1,13 @@
 /*
  * The STUN and TURN servers: those of the configuration, or those that the rendezvous server has named.
  * A server is known by its URI; what has been learned of it stays when new credentials come.
+ *
+ * A name without a port may stand for several servers (resolve.c): in the list they take its place, with
+ * its credentials, and are looked up like others.
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/app/internal.h"
@@ -18,6 +22,7 @@ enum err servers_create(struct run *r)
 static void forget(struct app_server *s)
 {
 	resolve_cancel(s);
+	free(s->found);
 	secret_wipe(s, sizeof(*s));
 }
 
@@ -43,7 +48,7 @@ struct app_server *servers_at(const struct run *r, size_t i)
 {
 	struct app_server *s = r->servers;
 
-	while (!s->in_use || s->order != i)
+	while (!s->in_use || !s->is_listed || s->order != i)
 		s++;
 	return s;
 }
@@ -88,7 +93,7 @@ static void apply_turn(struct run *r)
 			.password = s->password,
 			.expires_us = s->expires_us,
 		};
-		memcpy(list[count].name, s->uri.host, sizeof(list[count].name));
+		memcpy(list[count].name, s->tls_name, sizeof(list[count].name));
 		list[count].target_count = list_targets(s, list[count].targets);
 		count++;
 	}
@@ -139,31 +144,39 @@ void servers_apply(struct run *r)
 
 /* --- the list --- */
 
+#define NO_ORDER SIZE_MAX
+
 struct entry {
 	struct turn_uri uri;
 	const char *username, *password;
 	uint64_t expires_us;
 };
 
-/* The server that @e was before, or a free one. Several may have one URI, for different users. */
-static struct app_server *place(struct run *r, const struct entry *e, const char *text)
+/* The server that @uri was before, or a free one. Several may have one URI, for different users.
+ * Return: NULL when there are too many. */
+static struct app_server *place(struct run *r, const struct turn_uri *uri, uint32_t origin)
 {
 	struct app_server *free_place = NULL;
+	char text[TURN_URI_TEXT_BYTES];
 
+	turn_uri_format(uri, text);
 	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
 		struct app_server *s = &r->servers[i];
 
-		if (s->in_use && !s->is_listed && strcmp(s->text, text) == 0)
+		if (s->in_use && !s->is_listed && s->origin == origin && strcmp(s->text, text) == 0)
 			return s;
 		if (!s->in_use && !free_place)
 			free_place = s;
 	}
-	if (!free_place)
+	if (!free_place) {
+		log_warning("server.limit", "server=%s", log_quote(text).text);
 		return NULL;
+	}
 	*free_place = (struct app_server){
 		.in_use = true,
 		.id = ++r->next_server,
-		.uri = e->uri,
+		.origin = origin,
+		.uri = *uri,
 		.since_us = app_now_us(),
 	};
 	snprintf(free_place->text, sizeof(free_place->text), "%s", text);
@@ -172,18 +185,57 @@ static struct app_server *place(struct run *r, const struct entry *e, const char
 
 static void list_server(struct run *r, const struct entry *e)
 {
-	char text[TURN_URI_TEXT_BYTES];
-	struct app_server *s = place(r, e, turn_uri_format(&e->uri, text));
+	struct app_server *s = place(r, &e->uri, 0);
 
-	if (!s) {
-		log_warning("server.limit", "server=%s", log_quote(text).text);
+	if (!s)
 		return;
-	}
 	s->is_listed = true;
-	s->order = r->server_count++;
+	s->rank = r->origin_count++;
 	snprintf(s->username, sizeof(s->username), "%s", e->username);
 	snprintf(s->password, sizeof(s->password), "%s", e->password);
+	snprintf(s->tls_name, sizeof(s->tls_name), "%s", e->uri.host);
 	s->expires_us = e->expires_us;
+}
+
+/* Puts @s into the list, or the servers that stand for it. */
+static void arrange_one(struct run *r, struct app_server *s)
+{
+	s->order = s->found_count ? NO_ORDER : r->server_count++;
+	for (size_t i = 0; i < s->found_count; i++) {
+		struct app_server *one = place(r, &s->found[i], s->id);
+
+		if (!one)
+			return;
+		one->is_listed = true;
+		one->order = r->server_count++;
+		memcpy(one->username, s->username, sizeof(one->username));
+		memcpy(one->password, s->password, sizeof(one->password));
+		memcpy(one->tls_name, s->tls_name, sizeof(one->tls_name));
+		one->expires_us = s->expires_us;
+	}
+}
+
+void servers_arrange(struct run *r)
+{
+	r->server_count = 0;
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++)
+		r->servers[i].is_listed &= r->servers[i].origin == 0;
+	for (size_t rank = 0; rank < r->origin_count; rank++) {
+		for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+			struct app_server *s = &r->servers[i];
+
+			if (s->is_listed && !s->origin && s->rank == rank)
+				arrange_one(r, s);
+		}
+	}
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		if (r->servers[i].in_use && !r->servers[i].is_listed)
+			forget(&r->servers[i]);
+	}
+	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
+		if (r->servers[i].in_use && r->servers[i].lookup_us == 0)
+			resolve_begin(r, &r->servers[i]);
+	}
 }
 
 static void list_configured(struct run *r, bool turn)
@@ -235,24 +287,17 @@ static void list_registered(struct run *r, bool turn)
 
 void servers_update(struct run *r)
 {
-	r->server_count = 0;
+	r->origin_count = 0;
 	for (size_t i = 0; i < APP_MAX_SERVERS; i++)
 		r->servers[i].is_listed = false;
 	for (int turn = 0; turn < 2; turn++) {
-		size_t before = r->server_count;
+		size_t before = r->origin_count;
 
 		list_configured(r, turn);
-		if (r->server_count == before)
+		if (r->origin_count == before)
 			list_registered(r, turn);
 	}
-	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
-		if (r->servers[i].in_use && !r->servers[i].is_listed)
-			forget(&r->servers[i]);
-	}
-	for (size_t i = 0; i < APP_MAX_SERVERS; i++) {
-		if (r->servers[i].in_use && r->servers[i].lookup_us == 0)
-			resolve_begin(r, &r->servers[i]);
-	}
+	servers_arrange(r);
 	servers_apply(r);
 }
 

@@ -28,6 +28,7 @@ enum problem problem_of_link(enum signal_link_reason reason)
 		return PROBLEM_SERVER_REFUSED;
 	case SIGNAL_LINK_UNREACHABLE:
 	case SIGNAL_LINK_NAME:
+	case SIGNAL_LINK_RESOLVER:
 	case SIGNAL_LINK_CLOSED:
 		return PROBLEM_SERVER_UNREACHABLE;
 	case SIGNAL_LINK_HELPER:

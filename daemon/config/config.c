@@ -248,7 +248,7 @@ static const struct key keys[] = {
 	 parse_interfaces, OTHER(allow)},
 	{"Ice", "DenyInterfaces", "", "at most 16 device names, separated by spaces",
 	 parse_interfaces, OTHER(deny)},
-	{"Ice", "StunServers", "", "at most 8 of host:port, separated by spaces",
+	{"Ice", "StunServers", "", "at most 8 of host or host:port, separated by spaces",
 	 parse_stun_servers, OTHER(stun_servers)},
 	{"Ice", "Ta", "10", "a whole number of milliseconds from 5 to 500", parse_u16,
 	 NUMBER(ta_ms, 5, 500)},

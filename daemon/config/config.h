@@ -94,7 +94,7 @@ struct config {
 	uint16_t port;			/* 0 = a random one, kept in the state directory */
 	struct config_interfaces allow; /* none = every interface that is not denied */
 	struct config_interfaces deny;
-	char stun_servers[CONFIG_MAX_SERVERS][CONFIG_ENDPOINT_BYTES]; /* "host:port" */
+	char stun_servers[CONFIG_MAX_SERVERS][CONFIG_ENDPOINT_BYTES]; /* "host[:port]" */
 	size_t stun_server_count; /* 0 = what the rendezvous server hands out */
 	uint16_t ta_ms;
 	enum config_candidates candidates;

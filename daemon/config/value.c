@@ -9,8 +9,7 @@
 #define DIGITS	"0123456789"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-#define HOST_BYTES 254	/* RFC 1035: 253 characters */
-#define STUN_PORT  3478 /* RFC 8489 s. 18.6 */
+#define HOST_BYTES 254 /* RFC 1035: 253 characters */
 #define SEPARATORS " \t,"
 
 static bool is_of(const char *text, const char *set)
@@ -62,9 +61,8 @@ bool value_interface(const char *text, char *ret, size_t cap)
 	return is_of(text, LETTERS DIGITS "_-.") && copy(text, ret, cap);
 }
 
-/* Splits "host[:port]" or "[ipv6][:port]". @preset_port: 0 when a port has to be there. */
-static bool host_and_port(const char *text, uint32_t preset_port, char host[static HOST_BYTES],
-			  uint32_t *ret_port)
+/* Splits "host[:port]" or "[ipv6][:port]". *ret_port is 0 when there is none. */
+static bool host_and_port(const char *text, char host[static HOST_BYTES], uint32_t *ret_port)
 {
 	const char *end, *port;
 	struct netaddr a;
@@ -84,25 +82,25 @@ static bool host_and_port(const char *text, uint32_t preset_port, char host[stat
 	if (*end == ']' ? netaddr_parse_ip(host, 0, &a) != OK || a.family != NETADDR_IP6
 			: !is_of(host, LETTERS DIGITS "-."))
 		return false;
-	*ret_port = preset_port;
+	*ret_port = 0;
 	if (*port == '\0')
-		return preset_port != 0;
+		return true;
 	return *port == ':' && value_number(port + 1, 1, UINT16_MAX, ret_port);
 }
 
-static bool endpoint(const char *scheme, const char *text, uint32_t preset_port, char *ret,
-		     size_t cap)
+static bool endpoint(const char *scheme, const char *text, bool needs_port, char *ret, size_t cap)
 {
-	char host[HOST_BYTES];
-	char out[HOST_BYTES + 32];
+	char host[HOST_BYTES], out[HOST_BYTES + 32], tail[sizeof(":65535")] = "";
 	uint32_t port;
 
-	if (!host_and_port(text, preset_port, host, &port))
+	if (!host_and_port(text, host, &port) || (needs_port && port == 0))
 		return false;
+	if (port)
+		snprintf(tail, sizeof(tail), ":%u", port);
 	if (strchr(host, ':'))
-		snprintf(out, sizeof(out), "%s[%s]:%u", scheme, host, port);
+		snprintf(out, sizeof(out), "%s[%s]%s", scheme, host, tail);
 	else
-		snprintf(out, sizeof(out), "%s%s:%u", scheme, host, port);
+		snprintf(out, sizeof(out), "%s%s%s", scheme, host, tail);
 	return copy(out, ret, cap);
 }
 
@@ -112,7 +110,7 @@ bool value_stun_server(const char *text, char *ret, size_t cap)
 
 	if (strncmp(text, scheme, strlen(scheme)) == 0)
 		text += strlen(scheme);
-	return endpoint("", text, STUN_PORT, ret, cap);
+	return endpoint("", text, false, ret, cap);
 }
 
 bool value_tcp_endpoint(const char *text, char *ret, size_t cap)
@@ -120,7 +118,7 @@ bool value_tcp_endpoint(const char *text, char *ret, size_t cap)
 	static const char scheme[] = "tcp://";
 
 	return strncmp(text, scheme, strlen(scheme)) == 0 &&
-	       endpoint(scheme, text + strlen(scheme), 0, ret, cap);
+	       endpoint(scheme, text + strlen(scheme), true, ret, cap);
 }
 
 int value_next_item(const char **at, char *item, size_t cap)

@@ -15,7 +15,7 @@ bool value_path(const char *text, char *ret, size_t cap);
 bool value_account(const char *text, char *ret, size_t cap);
 /* A network device: letters, digits, '.', '_', '-'; not "." or "..". */
 bool value_interface(const char *text, char *ret, size_t cap);
-/* "host", "host:port", "[ipv6]:port", "stun:..." -> "host:port". */
+/* "host", "host:port", "[ipv6]:port", each also after "stun:", which is left out. */
 bool value_stun_server(const char *text, char *ret, size_t cap);
 /* "tcp://host:port", the port is needed. */
 bool value_tcp_endpoint(const char *text, char *ret, size_t cap);

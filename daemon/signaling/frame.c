@@ -214,6 +214,8 @@ const char *signal_link_reason_name(enum signal_link_reason reason)
 		return "unreachable";
 	case SIGNAL_LINK_NAME:
 		return "name";
+	case SIGNAL_LINK_RESOLVER:
+		return "resolver";
 	case SIGNAL_LINK_SERVER_KEY:
 		return "server_key";
 	case SIGNAL_LINK_REFUSED:
@@ -236,7 +238,9 @@ const char *signal_link_reason_text(enum signal_link_reason reason)
 	case SIGNAL_LINK_UNREACHABLE:
 		return "the server does not answer";
 	case SIGNAL_LINK_NAME:
-		return "the server's name has no address";
+		return "the server's name cannot be resolved: it has no address";
+	case SIGNAL_LINK_RESOLVER:
+		return "the server's name cannot be resolved: no name server answers";
 	case SIGNAL_LINK_SERVER_KEY:
 		return "what answers does not hold the server key";
 	case SIGNAL_LINK_REFUSED:

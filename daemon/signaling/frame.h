@@ -49,8 +49,10 @@ enum signal_link_reason {
 	SIGNAL_LINK_NO_REASON,
 	/* No endpoint takes the TCP connection. */
 	SIGNAL_LINK_UNREACHABLE,
-	/* No endpoint's host name has an address. */
+	/* No endpoint's host name has an address: the resolver says so. */
 	SIGNAL_LINK_NAME,
+	/* No name server says whether there is one. */
+	SIGNAL_LINK_RESOLVER,
 	/* Something answers but cannot prove that it holds the server key: the key is wrong, or it
 	 * is no icetun-rendezvous. */
 	SIGNAL_LINK_SERVER_KEY,

@@ -16,7 +16,7 @@ static void check_taken(const struct config *c)
 		   c->deny.count <= CONFIG_MAX_INTERFACES);
 	fuzz_check(c->stun_server_count <= CONFIG_MAX_SERVERS);
 	for (size_t i = 0; i < c->stun_server_count; i++)
-		fuzz_check(strchr(c->stun_servers[i], ':') &&
+		fuzz_check(c->stun_servers[i][0] &&
 			   strlen(c->stun_servers[i]) < CONFIG_ENDPOINT_BYTES);
 	fuzz_check(!c->rendezvous_endpoint[0] || strncmp(c->rendezvous_endpoint, "tcp://", 6) == 0);
 }

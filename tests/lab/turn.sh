@@ -5,6 +5,7 @@
 # between a stop and a start.
 
 TURN_SECRET=lab-secret # of the shared-secret scheme
+TURN_PORT=3478	       # of servers that are started from now on
 # Certificates: LAB_DIR/ca has ca.pem and for each address ADDRESS.pem and ADDRESS.key.
 
 # turn_make_ca: an authority of our own for the servers' certificates.
@@ -25,7 +26,7 @@ turn_make_certificate() {
 	chmod 0644 "$LAB_DIR/ca/$1.key"
 }
 
-# turn_start LABEL HOST ADDRESS...: listens there on 3478 (UDP, TCP) and 443 (TLS, TCP), with the
+# turn_start LABEL HOST ADDRESS...: listens there on TURN_PORT (UDP, TCP) and 443 (TLS, TCP), with the
 # certificate LABEL if there is one.
 turn_start() {
 	local label=$1 host=$2 address
@@ -36,7 +37,7 @@ turn_start() {
 			printf 'listening-ip=%s\nrelay-ip=%s\n' "$address" "$address"
 		done >"$LAB_DIR/$label/turnserver.conf"
 		cat >>"$LAB_DIR/$label/turnserver.conf" <<-CONF
-		listening-port=3478
+		listening-port=$TURN_PORT
 		tls-listening-port=443
 		min-port=49152
 		max-port=65535
@@ -69,7 +70,7 @@ turn_start() {
 turn_is_listening() { # HOST ADDRESS
 	local address=$2
 	[[ $address != *:* ]] || address="[$address]"
-	lab_exec "$1" ss -Hlun "src $address and sport = :3478" | grep -q .
+	lab_exec "$1" ss -Hlun "src $address and sport = :$TURN_PORT" | grep -q .
 }
 
 # turn_credentials SECONDS NAME: "USER PASSWORD" of the shared-secret scheme, good for SECONDS.

@@ -80,10 +80,12 @@ static unsigned reason_weight(enum signal_link_reason reason)
 {
 	switch (reason) {
 	case SIGNAL_LINK_SERVER_KEY:
-		return 4;
+		return 5;
 	case SIGNAL_LINK_REFUSED:
-		return 3;
+		return 4;
 	case SIGNAL_LINK_UNREACHABLE:
+		return 3;
+	case SIGNAL_LINK_RESOLVER:
 		return 2;
 	case SIGNAL_LINK_NAME:
 		return 1;
@@ -264,6 +266,12 @@ static void add_candidates(struct connector *c, const struct addrinfo *list)
 	}
 }
 
+static enum signal_link_reason name_failure(int status)
+{
+	return status == UV_EAI_NONAME || status == UV_EAI_NODATA ? SIGNAL_LINK_NAME
+								  : SIGNAL_LINK_RESOLVER;
+}
+
 static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
 	struct lookup *lookup = request->data;
@@ -275,7 +283,7 @@ static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *li
 				continue;
 			c->lookups[i] = NULL;
 			if (status || !list)
-				note_failure(c, SIGNAL_LINK_NAME, c->config->endpoint[i]);
+				note_failure(c, name_failure(status), c->config->endpoint[i]);
 			else
 				add_candidates(c, list);
 		}

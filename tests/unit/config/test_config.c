@@ -84,9 +84,9 @@ static void test_every_key(void **state)
 	assert_int_equal(c.deny.count, 1);
 	assert_string_equal(c.deny.name[0], "docker0");
 	assert_int_equal(c.stun_server_count, 4);
-	assert_string_equal(c.stun_servers[0], "a.example:3478");
+	assert_string_equal(c.stun_servers[0], "a.example");
 	assert_string_equal(c.stun_servers[1], "b.example:99");
-	assert_string_equal(c.stun_servers[2], "[2001:db8::1]:3478");
+	assert_string_equal(c.stun_servers[2], "[2001:db8::1]");
 	assert_string_equal(c.stun_servers[3], "[::1]:5");
 	assert_int_equal(c.ta_ms, 50);
 	assert_int_equal(c.candidates, CONFIG_CANDIDATES_NO_HOST);
