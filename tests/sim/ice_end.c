@@ -192,6 +192,7 @@ static void take_description(struct ice_end *e, const struct ice_message *m)
 	ice_world_require(e->world,
 			  ice_agent_set_remote(e->agent, e->world->now_us, &m->description),
 			  "take a description");
+	ice_rules_on_description(e->rules, e->world->now_us);
 }
 
 void ice_end_receive(struct ice_end *e, const struct ice_message *m)
@@ -297,6 +298,8 @@ static void on_event(struct ice_end *e, const struct ice_event *event)
 		e->state = event->state;
 		if (event->state == ICE_AGENT_COMPLETED && !e->completed_us)
 			e->completed_us = w->now_us - w->offered_us;
+		if (event->state == ICE_AGENT_FAILED)
+			broken = ice_rules_on_failed(e->rules, w->now_us);
 		break;
 	case ICE_EVENT_PATH:
 		if (event->has_path && !e->had_path) {

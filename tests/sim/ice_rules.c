@@ -64,6 +64,7 @@ struct ice_rules {
 	bool has_path;
 	struct ice_path path;
 	uint64_t data_us, busy_us; /* when idleness ended */
+	uint64_t described_us;
 	bool was_idle;
 };
 
@@ -272,6 +273,16 @@ void ice_rules_on_input(struct ice_rules *r, uint64_t now_us, uint16_t socket, u
 	} else if (m.class == STUN_CLASS_ERROR && x->nominates) {
 		p->nomination_failed = true;
 	}
+}
+
+void ice_rules_on_description(struct ice_rules *r, uint64_t now_us)
+{
+	r->described_us = now_us;
+}
+
+const char *ice_rules_on_failed(const struct ice_rules *r, uint64_t now_us)
+{
+	return now_us < r->described_us + TRANSACTION_US ? "it gives up too early" : NULL;
 }
 
 void ice_rules_on_data(struct ice_rules *r, uint64_t now_us)

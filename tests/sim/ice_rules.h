@@ -14,7 +14,8 @@
  *     nominated has failed, or the pair was the path and was lost, has been silent for 12 s, or has lost
  *     its base;
  *   - a path goes over a pair of its generation that has been checked with success;
- *   - a path that lives is not given up: see ice_rules_on_path().
+ *   - a path that lives is not given up: see ice_rules_on_path();
+ *   - no agent fails before a full transaction had its time (RFC 8863: 39.5 s).
  *
  * One object for each engine. All that goes in and out of the engine is told to it.
  */
@@ -48,6 +49,10 @@ void ice_rules_add_password(struct ice_rules *r, const char *pwd);
 /* A datagram is put into the engine. */
 void ice_rules_on_input(struct ice_rules *r, uint64_t now_us, uint16_t socket, uint16_t relay,
 			const struct netaddr *from, const uint8_t *buf, size_t len);
+/* The agent's first generation has the other end's description. */
+void ice_rules_on_description(struct ice_rules *r, uint64_t now_us);
+/* The agent is FAILED. Return: NULL, or the rule that was broken. */
+const char *ice_rules_on_failed(const struct ice_rules *r, uint64_t now_us);
 /* Authenticated data has come. */
 void ice_rules_on_data(struct ice_rules *r, uint64_t now_us);
 /* The agent was told to be idle, or not to be so any more. */
