@@ -4,6 +4,8 @@ set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# A program loads the libraries that it uses, not all that its rooms could use.
+add_link_options(-Wl,--as-needed)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 # gcc 12 warns at -O3 of paths that it has invented itself.
 set(CMAKE_C_FLAGS_RELEASE "-O2 -DNDEBUG")
@@ -62,7 +64,6 @@ pkg_check_modules(cbor REQUIRED IMPORTED_TARGET libcbor)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(inih REQUIRED IMPORTED_TARGET inih)
 pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3)
-pkg_check_modules(systemd IMPORTED_TARGET libsystemd)
 
 # icetun_room(NAME [SOURCES file...] [ROOMS room...] [LIBRARIES target...])
 # One room: the static library icetun_NAME. ROOMS are the only rooms it may include.

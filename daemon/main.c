@@ -6,16 +6,18 @@
 #include <getopt.h>
 #include <grp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef ICETUN_HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "daemon/app/app.h"
+#include "daemon/app/memory.h"
 #include "daemon/app/privilege.h"
+#include "daemon/core/crypto/aead.h"
 #include "daemon/core/crypto/secret.h"
 #include "daemon/log/log.h"
 
@@ -46,13 +48,25 @@ static int give_up(enum problem problem, const char *detail)
 	return problem_exit(problem);
 }
 
+/* sd_notify(3), which says to do this by hand: its library brings six others and a megabyte. */
 static void notify(const char *state)
 {
-#ifdef ICETUN_HAVE_SYSTEMD
-	(void)sd_notify(0, state);
-#else
-	(void)state;
-#endif
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	size_t len = path ? strlen(path) : 0;
+	int fd;
+
+	if (len < 2 || len >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, len);
+	if (path[0] == '@') /* an abstract name */
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	close(fd);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -170,11 +184,13 @@ int main(int argc, char **argv)
 	}
 	if (config_load(file, &config, detail) != OK)
 		return give_up(PROBLEM_CONFIG, detail);
+	memory_start();
 	log_start(config.log_level, NULL);
 	privilege_protect_memory();
 	state = crypto_start() == OK ? state_create() : NULL;
 	if (!state)
 		return give_up(PROBLEM_INTERNAL, "no memory for secrets");
+	aead_start();
 	problem = load_state(&config, state, detail);
 	if (problem != PROBLEM_NONE) {
 		secret_wipe(&config, sizeof(config));

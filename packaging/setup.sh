@@ -7,7 +7,7 @@ declare -A SETUP_PACKAGES=(
 	# To build the programs.
 	[build]="gcc libc6-dev cmake ninja-build pkgconf
 		libuv1-dev libsodium-dev libssl-dev libnl-3-dev libnl-route-3-dev libzmq3-dev
-		libcbor-dev libjansson-dev libinih-dev libsqlite3-dev uthash-dev libsystemd-dev"
+		libcbor-dev libjansson-dev libinih-dev libsqlite3-dev uthash-dev"
 	# To run them in network namespaces: ip, nft, ping, nsenter, setsid.
 	[lab]="iproute2 nftables iputils-ping util-linux"
 	# To test them.

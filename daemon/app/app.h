@@ -13,6 +13,7 @@
  *	status.c     the snapshot that ictl shows
  *	ping.c       pings inside the tunnel
  *	privilege.c  what the process may do after its start
+ *	memory.c     what it does not need while it is idle
  *
  * All of it runs on one thread, the libuv loop. It decides nothing about the protocol: it hands bytes
  * and time to `struct overlay`, and carries out what that says.

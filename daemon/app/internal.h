@@ -138,6 +138,8 @@ struct run {
 	bool was_registered;
 	bool stamps_changed; /* since they were saved */
 	uint64_t started_us;
+	uint64_t moved_packets; /* until the last tick */
+	unsigned int quiet_s;	/* since one moved, or since the start */
 	struct app_ping pings[APP_MAX_PINGS];
 	uint64_t heard_us[APP_MAX_PEERS]; /* last_rx_us that the overlay was told */
 	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES > 65536 ? SIGNAL_MESSAGE_MAX_BYTES : 65536];

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "daemon/app/internal.h"
+#include "daemon/app/memory.h"
 #include "daemon/config/stamps.h"
 #include "daemon/core/crypto/random.h"
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/signal/handshake.h"
 
 #define TICK_MS 1000
+/* Without packets, until memory is given back. */
+#define QUIET_S 10
 
 /* --- what the overlay wants --- */
 
@@ -247,6 +250,18 @@ static void save_stamps(struct run *r)
 		log_error("state.save", "error=%s", log_quote(error).text);
 }
 
+static void watch_quiet(struct run *r)
+{
+	struct data_counters c;
+
+	data_plane_counters(r->data, &c);
+	if (c.tun_in + c.rx_tun != r->moved_packets)
+		r->quiet_s = 0;
+	else if (++r->quiet_s == QUIET_S)
+		memory_give_back();
+	r->moved_packets = c.tun_in + c.rx_tun;
+}
+
 /* The overlay hears which peers authenticated data came from. */
 static void on_tick(uv_timer_t *t)
 {
@@ -270,6 +285,7 @@ static void on_tick(uv_timer_t *t)
 	servers_on_tick(r);
 	save_stamps(r);
 	run_pump(r);
+	watch_quiet(r);
 }
 
 static void on_data(uv_poll_t *poll, int status, int events)

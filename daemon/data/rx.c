@@ -11,6 +11,7 @@
 #include "daemon/core/stun/message.h"
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/segment.h"
+#include "daemon/data/pages.h"
 #include "daemon/data/worker.h"
 #include "tun/vnet.h"
 
@@ -87,6 +88,11 @@ void rx_destroy(struct rx *r)
 	coalesce_destroy(r->coalescer);
 	free(r->slots);
 	free(r);
+}
+
+void rx_rest(struct rx *r)
+{
+	pages_give_back(r->slots, (size_t)SLOTS * SLOT_BYTES);
 }
 
 bool rx_enable_gro(int fd)

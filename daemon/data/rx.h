@@ -9,6 +9,9 @@ MUST_USE enum err rx_create(struct rx **ret, const struct worker *w);
 /* NULL is fine. */
 void rx_destroy(struct rx *r);
 
+/* Nothing is under way and nothing was for a while: gives memory back. */
+void rx_rest(struct rx *r);
+
 /* Asks the system to join datagrams of @fd. Return: whether it does. */
 bool rx_enable_gro(int fd);
 /* Receives from the socket at @slot until it is empty or the budget is used up. */

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/data/pages.h"
 #include "daemon/data/worker.h"
 
 /* Linux 4.18; headers may be older than the kernel. */
@@ -85,6 +86,11 @@ void sender_destroy(struct sender *s)
 		return;
 	free(s->slab);
 	free(s);
+}
+
+void sender_rest(struct sender *s)
+{
+	pages_give_back(s->slab, SLAB_BYTES);
 }
 
 size_t send_pending(const struct worker *w)

@@ -19,6 +19,9 @@ MUST_USE enum err sender_create(struct sender **ret);
 /* NULL is fine. */
 void sender_destroy(struct sender *s);
 
+/* As rx_rest(); after send_flush(). */
+void sender_rest(struct sender *s);
+
 /* Seals @len bytes at @inner for the peer behind @p; may flush before. What cannot be sealed is counted
  * as dropped. */
 void send_packet(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner, size_t len);

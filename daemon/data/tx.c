@@ -8,6 +8,7 @@
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/segment.h"
 #include "daemon/data/send.h"
+#include "daemon/data/pages.h"
 #include "daemon/data/worker.h"
 #include "tun/vnet.h"
 
@@ -32,6 +33,11 @@ enum err tx_create(struct tx **ret)
 void tx_destroy(struct tx *t)
 {
 	free(t);
+}
+
+void tx_rest(struct tx *t)
+{
+	pages_give_back(t->buffer, sizeof(t->buffer));
 }
 
 static void tx_drop(struct worker *w, enum err e)

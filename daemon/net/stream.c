@@ -1,6 +1,7 @@
 #include "daemon/net/stream.h"
 
 #include <errno.h>
+#include <openssl/conf.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -78,6 +79,10 @@ enum err net_tls_create(struct net_tls **ret, const char *ca_file)
 
 	if (!t)
 		return ERR_NO_MEMORY;
+	/* The system's rules for TLS, which aead_start() has left out. Without them the defaults hold. */
+	(void)CONF_modules_load_file(NULL, NULL,
+				     CONF_MFLAGS_DEFAULT_SECTION | CONF_MFLAGS_IGNORE_MISSING_FILE);
+	ERR_clear_error();
 	t->context = SSL_CTX_new(TLS_client_method());
 	if (!t->context) {
 		free(t);

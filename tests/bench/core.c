@@ -91,6 +91,7 @@ int main(void)
 	static const size_t sizes[] = {64, 1200, 1400};
 
 	need(crypto_start());
+	aead_start();
 	printf("%-18s %5s %10s %10s %12s\n", "cipher", "bytes", "seal ns", "open ns",
 	       "seal Gbit/s");
 	for (size_t c = 0; c < ARRAY_SIZE(ciphers); c++)

@@ -217,6 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	fuzz_check(crypto_start() == OK);
+	aead_start();
 	memset(models, 0, sizeof(models));
 	switch (choice % 4) {
 	case 0:

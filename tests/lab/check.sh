@@ -87,14 +87,39 @@ check_logs() {
 	ok "no unexpected warning or error in any log"
 }
 
-# check_memory LABEL...: the resident memory of programs of the lab, by pid of the label and below.
+# check_memory LABEL...: the memory of programs of the lab, by pid of the label and below. PSS shares what
+# several processes map among them; private is what would be free without the process.
 check_memory() {
 	local label pid
 	for label; do
 		for pid in $(lab_pid "$label") $(check_children "$(lab_pid "$label")"); do
-			echo "    RSS $label: $(cat "/proc/$pid/comm") $(sed -n 's/VmRSS:[ \t]*//p' \
-				"/proc/$pid/status")"
+			printf '    %s %s: RSS %d kB, PSS %d kB, private %d kB\n' "$label" \
+				"$(cat "/proc/$pid/comm")" "$(check_smaps "$pid" Rss)" \
+				"$(check_smaps "$pid" Pss)" "$(check_smaps "$pid" 'Private_[A-Za-z]*')"
 		done
+	done
+}
+check_smaps() { # PID FIELD
+	sed -n "s/^$2: *\([0-9]*\) kB/\1/p" "/proc/$1/smaps_rollup" | awk '{ n += $1 } END { print n }'
+}
+# check_idle_memory LABEL...: they have been idle, and each takes 8 MB at most. (Sanitizers take more.)
+check_idle_memory() {
+	local label
+	if grep -q __asan_init "$OVERLAY_BUILD/daemon/icetund"; then
+		check_memory "$@"
+		return
+	fi
+	for label; do
+		lab_wait 30 "$label and its helper take 8 MB at most: $(check_memory "$label")" \
+			check_is_small "$label"
+	done
+	check_memory "$@"
+	ok "idle, $* take 8 MB at most"
+}
+check_is_small() { # LABEL
+	local pid
+	for pid in $(lab_pid "$1") $(check_children "$(lab_pid "$1")"); do
+		[ "$(check_smaps "$pid" Rss)" -le 8192 ] || return 1
 	done
 }
 check_children() { cat "/proc/$1/task/$1/children"; }

@@ -176,14 +176,15 @@ lab_wait 10 "a direct path is chosen on alice" is_direct alice bob
 lab_wait 10 "a direct path is chosen on bob" is_direct bob alice
 ok "both say: direct"
 mapfile -t private < <(private_addresses)
-echo "    memory when idle:"
-check_memory server alice bob
+check_memory server
+check_idle_memory alice bob
 ping_both main 1000
 ok "1000 pings each way (ping -i 0.01), none lost"
 capture_is_clean
 server_knows_nothing
 transfer alice bob "$bob" $transfer_bytes
 transfer bob alice "$alice" $transfer_bytes
+check_idle_memory alice bob
 survives
 leaves_nothing
 check_expect '^warning rendezvous\.(lost state=offline|down reason=(helper|closed|unreachable))' # survives

@@ -1,6 +1,7 @@
 #include "daemon/core/crypto/aead.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -75,6 +76,12 @@ enum err aead_chacha_open(const uint8_t key[static AEAD_KEY_BYTES], uint64_t cou
 						      key) != 0)
 		return DROP_DECRYPT;
 	return OK;
+}
+
+void aead_start(void)
+{
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	aead_mb_start();
 }
 
 static const EVP_CIPHER *evp_cipher(enum aead_cipher cipher)

@@ -50,6 +50,12 @@ MUST_USE enum err aead_chacha_open(const uint8_t key[static AEAD_KEY_BYTES], uin
 
 struct aead;
 
+/* Chooses between the implementations; once, before any thread is made. Without it keys are libcrypto's.
+ * It is none of crypto_start() so that programs without packets need neither library. libcrypto does
+ * not read the system's openssl.cnf here, since nothing in it is about these ciphers and it costs half
+ * a megabyte: net/stream.h, which does TLS, reads it. */
+void aead_start(void);
+
 /* Prepares @key, which is copied. Return: OK, ERR_INVALID for an unknown cipher, ERR_NO_MEMORY,
  * ERR_CRYPTO. */
 MUST_USE enum err aead_create(struct aead **ret, enum aead_cipher cipher,

@@ -17,7 +17,7 @@
 
 struct aead_mb;
 
-/* Looks at processor and library, once; from crypto_start(), before any thread is made. */
+/* Looks at processor and library, once; from aead_start(). */
 void aead_mb_start(void);
 /* For tests: keys that are made from now on are libcrypto's, or are as after aead_mb_start() again. */
 void aead_mb_enable(bool on);

@@ -3,14 +3,9 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "daemon/core/crypto/aead_mb.h"
-
 enum err crypto_start(void)
 {
-	if (sodium_init() < 0)
-		return ERR_CRYPTO;
-	aead_mb_start();
-	return OK;
+	return sodium_init() < 0 ? ERR_CRYPTO : OK;
 }
 
 void *secret_alloc(size_t len)

@@ -12,7 +12,8 @@
 
 #include "daemon/core/base/err.h"
 
-/* Initialises the libraries; may be called again. Return: OK, ERR_CRYPTO. */
+/* Initialises libsodium; may be called again. Who prepares keys for packets calls aead_start() as well.
+ * Return: OK, ERR_CRYPTO. */
 MUST_USE enum err crypto_start(void);
 
 /* Return: @len zeroed bytes, or NULL. */

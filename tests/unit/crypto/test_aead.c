@@ -274,6 +274,7 @@ int main(void)
 
 	if (crypto_start() != OK)
 		return 1;
+	aead_start();
 	failed = cmocka_run_group_tests_name("any", tests, NULL, NULL);
 	return failed + cmocka_run_group_tests_name("libcrypto", tests, use_libcrypto, use_any);
 }

@@ -191,6 +191,7 @@ static inline void host_start_as(struct host *h, uint8_t number, const struct ho
 	h->workers = o->workers;
 	h->takes_partial = o->takes_partial;
 	assert_int_equal(crypto_start(), OK);
+	aead_start();
 	host_open_queues(h, &params);
 	assert_int_equal(data_plane_create(&h->plane, &params), OK);
 	host_open_sockets(h);

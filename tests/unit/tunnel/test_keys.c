@@ -357,5 +357,6 @@ int main(void)
 
 	if (crypto_start() != OK)
 		return 1;
+	aead_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
