@@ -47,6 +47,7 @@ static void fill_row(struct table_row *row, const json_t *peer)
 {
 	const json_t *path = json_object_get(peer, "path");
 	uint64_t rtt_us = json_number(path, "rtt_us", 0);
+	uint64_t mtu_bytes = json_number(path, "mtu_bytes", 0);
 
 	row->cell[0] = json_text(peer, "name");
 	row->cell[1] = json_list(json_object_get(peer, "addresses"));
@@ -54,9 +55,10 @@ static void fill_row(struct table_row *row, const json_t *peer)
 	row->colour[2] = colour_of(row->cell[2].s);
 	row->cell[3] = peers_path(path);
 	row->cell[4] = rtt_us ? text_milliseconds(rtt_us) : text_format("-");
-	row->cell[5] = age_of(peer, "last_received_ms");
-	row->cell[6] = text_bytes(json_number(json_object_get(peer, "sent"), "bytes", 0));
-	row->cell[7] = text_bytes(json_number(json_object_get(peer, "received"), "bytes", 0));
+	row->cell[5] = mtu_bytes ? text_format("%" PRIu64, mtu_bytes) : text_format("-");
+	row->cell[6] = age_of(peer, "last_received_ms");
+	row->cell[7] = text_bytes(json_number(json_object_get(peer, "sent"), "bytes", 0));
+	row->cell[8] = text_bytes(json_number(json_object_get(peer, "received"), "bytes", 0));
 }
 
 /* What went wrong with each of them, below the table. */
@@ -92,8 +94,8 @@ static void print_restarts(const json_t *peers)
 
 bool peers_print(const json_t *peers)
 {
-	static const char *const heads[TABLE_COLUMNS] = {"PEER", "ADDRESS",    "STATE", "PATH",
-							 "RTT",	 "LAST HEARD", "SENT",	"RECEIVED"};
+	static const char *const heads[TABLE_COLUMNS] = {
+		"PEER", "ADDRESS", "STATE", "PATH", "RTT", "MTU", "LAST HEARD", "SENT", "RECEIVED"};
 	struct table t = {.columns = TABLE_COLUMNS};
 	struct table_row *row = table_add(&t);
 
@@ -146,6 +148,7 @@ const struct command command_peers = {
 		"or failed\n"
 		"PATH        direct or relayed, where packets go, and over which TURN server of "
 		"this host\n"
+		"MTU         the longest packet of the overlay that the path carries\n"
 		"LAST HEARD  since the last packet that authenticated\n\n"
 		"      --json  everything, as docs/icetun.varlink defines it\n",
 	.run = run,

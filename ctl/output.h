@@ -53,7 +53,7 @@ void print_coloured(enum colour colour, const char *s);
 enum problem print_json(const json_t *json, bool one_line);
 
 /* A table: columns as wide as their widest cell, two spaces between, no blanks at line ends. */
-#define TABLE_COLUMNS 8
+#define TABLE_COLUMNS 9
 
 struct table_row {
 	struct text cell[TABLE_COLUMNS];

@@ -64,6 +64,8 @@ static void set_path(struct run *r, const struct overlay_event *e)
 		.socket = e->path.socket,
 		.remote = e->channel ? e->server : e->path.remote,
 		.channel = e->channel,
+		.max_bytes = e->max_bytes,
+		.is_found = e->is_found,
 	};
 	char local[NETADDR_TEXT_BYTES], remote[NETADDR_TEXT_BYTES];
 	struct overlay_peer_info info;
@@ -82,6 +84,18 @@ static void set_path(struct run *r, const struct overlay_event *e)
 		 netaddr_format(&e->path.remote, remote),
 		 ice_candidate_type_name(e->path.remote_type), (unsigned long long)e->path.rtt_us,
 		 e->path.nominated, (unsigned int)e->channel, err_name(err));
+}
+
+static void set_path_size(struct run *r, const struct overlay_event *e)
+{
+	struct overlay_peer_info info;
+	enum err err =
+		data_plane_set_path_size(r->data, e->peer, e->max_bytes, e->is_found);
+
+	if (overlay_peer(r->overlay, e->peer, &info) == OK)
+		log_info("peer.path_size", "peer=%s bytes=%u found=%d result=%s",
+			 log_quote(info.name).text, (unsigned int)e->max_bytes, e->is_found,
+			 err_name(err));
 }
 
 static void on_registered(struct run *r)
@@ -149,6 +163,9 @@ static void on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_PATH:
 		set_path(r, e);
 		ping_on_event(r, e);
+		break;
+	case OVERLAY_EVENT_PATH_SIZE:
+		set_path_size(r, e);
 		break;
 	case OVERLAY_EVENT_PATH_CLEAR:
 		data_plane_clear_path(r->data, e->peer);
@@ -315,6 +332,9 @@ static void on_data(uv_poll_t *poll, int status, int events)
 			overlay_on_send_error(r->overlay, in.now_us, in.socket, &in.remote);
 			network_doubt(r);
 			break;
+		case DATA_INPUT_TOO_LONG:
+			overlay_on_packet_too_long(r->overlay, in.now_us, in.peer);
+			break;
 		case DATA_INPUT_TUN_LOST:
 			log_error("tun.lost", "device=%s", tun_device_name(r->tun));
 			break;
@@ -392,7 +412,8 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.ta_ms = r->app->config->ta_ms,
 		.policy = policy_of(r->app->config->candidates),
 		.lanes = (uint8_t)(DATA_FIRST_LANE + device_workers(r->app->config)),
-		.features = r->app->config->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0,
+		.features = SIGNAL_FEATURE_PROBE |
+			    (r->app->config->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0),
 		.max_sockets = APP_MAX_SOCKETS,
 		.noise = &s->noise,
 		.certificate = s->certificate,

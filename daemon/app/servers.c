@@ -356,6 +356,7 @@ void servers_on_event(struct run *r, const struct overlay_event *e)
 	case OVERLAY_EVENT_SESSION_ADD:
 	case OVERLAY_EVENT_SESSION_REMOVE:
 	case OVERLAY_EVENT_PATH:
+	case OVERLAY_EVENT_PATH_SIZE:
 	case OVERLAY_EVENT_PATH_CLEAR:
 	case OVERLAY_EVENT_PEER_FORGOTTEN:
 	case OVERLAY_EVENT_ROUTES:

@@ -224,6 +224,8 @@ void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *bu
 		if (!s->in_use || s->number != t->socket)
 			continue;
 		e = net_udp_send(s->fds[0], &t->to, buf, t->len);
+		if (e == DROP_TOO_LONG)
+			overlay_on_too_long(r->overlay, app_now_us(), t->socket, &t->to, t->len);
 		if (e == ERR_NETWORK || e == ERR_NO_ADDRESS || e == ERR_PERMISSION)
 			overlay_on_send_error(r->overlay, app_now_us(), t->socket, &t->to);
 		if (e == ERR_NETWORK || e == ERR_NO_ADDRESS)

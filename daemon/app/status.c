@@ -436,6 +436,7 @@ static void fill_peer(struct run *r, const struct overlay_peer_info *info, struc
 	ret->has_path = info->has_path;
 	if (info->has_path) {
 		status_path(r, &info->path, &ret->path);
+		ret->path.mtu_bytes = info->path_bytes;
 		ret->cipher = info->cipher == AEAD_AES_256_GCM ? CONTROL_CIPHER_AES_256_GCM
 							       : CONTROL_CIPHER_CHACHA20_POLY1305;
 	}

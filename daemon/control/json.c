@@ -124,6 +124,7 @@ json_t *control_path_json(const struct control_path *path)
 	put_address(&b, "remote", &path->remote);
 	put_number_if(&b, "rtt_us", path->rtt_us);
 	put(&b, "nominated", json_boolean(path->nominated));
+	put_number_if(&b, "mtu_bytes", path->mtu_bytes);
 	put_text_if(&b, "relay", path->relay);
 	return build_end(&b);
 }

@@ -241,6 +241,7 @@ struct control_path {
 	struct netaddr remote;
 	uint64_t rtt_us; /* 0: not measured */
 	bool nominated;
+	uint32_t mtu_bytes; /* the longest packet of the overlay that it carries; 0: not said */
 	/* The TURN server of ours that it goes over; "" for none, or only the peer's. */
 	char relay[CONTROL_ENDPOINT_BYTES];
 };

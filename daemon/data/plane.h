@@ -154,6 +154,8 @@ struct data_path {
 	 * (RFC 8656 s. 12.4) and @remote is the TURN server. */
 	uint16_t channel;
 	uint16_t max_bytes; /* longest inner packet that it takes; 0: no limit is known */
+	/* max_bytes is known, not assumed: hosts are told when their packets are longer. */
+	bool is_found;
 };
 
 /* From now on packets for @peer are sealed with this session and sent on this path. TCP that is longer
@@ -162,6 +164,10 @@ struct data_path {
  * another peer's, or the remote address or channel is none; ERR_NO_MEMORY. */
 MUST_USE enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
 				      const struct data_path *path);
+/* The same path carries packets of another length. Return: OK; ERR_NOT_FOUND without a path;
+ * ERR_NO_MEMORY. */
+MUST_USE enum err data_plane_set_path_size(struct data_plane *d, uint32_t peer, uint16_t max_bytes,
+					   bool is_found);
 /* From now on packets for @peer come up as DATA_INPUT_UNROUTED. */
 void data_plane_clear_path(struct data_plane *d, uint32_t peer);
 /* Removes path and sessions, waits for the workers, and forgets the statistics: @peer may then be
@@ -178,6 +184,9 @@ enum data_input_kind {
 	DATA_INPUT_CONTROL,
 	/* The system refused to send on a path: at most once for each data_plane_set_path(). */
 	DATA_INPUT_SEND_ERROR,
+	/* The system refused to send packets on a path because they are too long for the link: at most
+	 * once for each data_plane_set_path() and data_plane_set_path_size(). */
+	DATA_INPUT_TOO_LONG,
 	/* The TUN device is gone; nothing is read from it any more. */
 	DATA_INPUT_TUN_LOST,
 	/* A datagram that is framed as STUN; nothing in it is checked. */
@@ -193,13 +202,14 @@ enum data_input_kind {
 /* In brackets: the kinds in which the field means something; it is zero in the others. */
 struct data_input {
 	enum data_input_kind kind;
-	enum err error;	      /* as net_error() has it [SEND_ERROR], ERR_IO [TUN_LOST] */
-	uint32_t peer;	      /* [CONTROL, SEND_ERROR, UNROUTED: or DATA_NO_PEER] */
-	uint32_t local_index; /* [CONTROL, SEND_ERROR] */
-	/* Where it came in [CONTROL: or DATA_NO_SOCKET; STUN, RELAYED] or went out [SEND_ERROR]. */
+	enum err error;	      /* as net_error() has it [SEND_ERROR, TOO_LONG], ERR_IO [TUN_LOST] */
+	uint32_t peer;	      /* [CONTROL, SEND_ERROR, TOO_LONG, UNROUTED: or DATA_NO_PEER] */
+	uint32_t local_index; /* [CONTROL, SEND_ERROR, TOO_LONG] */
+	/* Where it came in [CONTROL: or DATA_NO_SOCKET; STUN, RELAYED] or went out
+	 * [SEND_ERROR, TOO_LONG]. */
 	uint16_t socket;
-	/* The datagram's source [CONTROL, STUN, RELAYED] or destination [SEND_ERROR]; the inner
-	 * packet's destination with port 0 [UNROUTED]. */
+	/* The datagram's source [CONTROL, STUN, RELAYED] or destination [SEND_ERROR, TOO_LONG]; the
+	 * inner packet's destination with port 0 [UNROUTED]. */
 	struct netaddr remote;
 	uint64_t now_us; /* CLOCK_MONOTONIC when the worker had it */
 	size_t len;	 /* bytes that came along [CONTROL, STUN, RELAYED, UNROUTED] */

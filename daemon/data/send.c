@@ -177,8 +177,10 @@ static void count_sent(struct worker *w, struct path *p, uint64_t packets, uint6
 
 static void count_failed(struct worker *w, struct path *p, enum err e, uint64_t packets)
 {
+	bool is_length = e == DROP_TOO_LONG;
+	_Atomic bool *is_reported = is_length ? &p->is_length_reported : &p->is_error_reported;
 	struct data_input input = {
-		.kind = DATA_INPUT_SEND_ERROR,
+		.kind = is_length ? DATA_INPUT_TOO_LONG : DATA_INPUT_SEND_ERROR,
 		.error = e,
 		.peer = p->session->peer,
 		.local_index = p->session->local_index,
@@ -186,14 +188,12 @@ static void count_failed(struct worker *w, struct path *p, enum err e, uint64_t 
 		.remote = p->remote,
 	};
 
-	if (err_is_drop(e)) {
-		tx_drop(w, e, packets);
+	tx_drop(w, err_is_drop(e) ? e : DROP_SEND, packets);
+	if (err_is_drop(e) && !is_length)
 		return;
-	}
-	tx_drop(w, DROP_SEND, packets);
-	if (!atomic_exchange(&p->is_error_reported, true) &&
+	if (!atomic_exchange(is_reported, true) &&
 	    !worker_hand_over(w, RING_TRUSTED, &input, NULL, 0, NULL))
-		atomic_store(&p->is_error_reported, false);
+		atomic_store(is_reported, false);
 }
 
 /* A socket whose buffer is full has room again soon, or never. Return: whether to try again. */

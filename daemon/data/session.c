@@ -220,6 +220,7 @@ enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local
 		p->fds[i] = s->fds[s->fd_count == 1 ? 0 : i];
 	p->session = session;
 	p->max_bytes = path->max_bytes ? path->max_bytes : DATA_MAX_PACKET_BYTES;
+	p->is_found = path->is_found;
 	p->socket = path->socket;
 	p->channel = path->channel;
 	p->remote = path->remote;
@@ -228,6 +229,32 @@ enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local
 		free(p);
 		return ERR_INVALID;
 	}
+	path_publish(d, peer, p);
+	return OK;
+}
+
+enum err data_plane_set_path_size(struct data_plane *d, uint32_t peer, uint16_t max_bytes,
+				  bool is_found)
+{
+	const struct path *old = peer < d->max_peers ? atomic_load(&d->peers[peer].path) : NULL;
+	struct path *p;
+
+	if (!old)
+		return ERR_NOT_FOUND;
+	p = malloc(sizeof(*p));
+	if (!p)
+		return ERR_NO_MEMORY;
+	*p = (struct path){
+		.session = old->session,
+		.socket = old->socket,
+		.channel = old->channel,
+		.max_bytes = max_bytes ? max_bytes : DATA_MAX_PACKET_BYTES,
+		.is_found = is_found,
+		.to_len = old->to_len,
+		.to = old->to,
+		.remote = old->remote,
+	};
+	memcpy(p->fds, old->fds, sizeof(p->fds));
 	path_publish(d, peer, p);
 	return OK;
 }

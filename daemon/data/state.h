@@ -79,10 +79,12 @@ struct path {
 	uint16_t socket;
 	uint16_t channel;
 	uint16_t max_bytes;
+	bool is_found;
 	socklen_t to_len;
 	union net_sockaddr to;
 	struct netaddr remote;
-	_Atomic bool is_error_reported; /* by a worker */
+	_Atomic bool is_error_reported;	 /* by a worker */
+	_Atomic bool is_length_reported; /* the same */
 	struct qsbr_item retired;
 	int fds[DATA_MAX_WORKERS];
 };

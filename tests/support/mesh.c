@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/core/crypto/secret.h"
+#include "daemon/core/signal/handshake.h"
 #include "daemon/core/signal/message.h"
 #include "daemon/core/stun/message.h"
 #include "daemon/core/stun/writer.h"
@@ -593,6 +594,10 @@ static void on_event(struct mesh_host *h, const struct overlay_event *e)
 		open_stream(h, e);
 	else if (e->type == OVERLAY_EVENT_STREAM_CLOSE)
 		close_stream(h, e->stream);
+	if (e->type == OVERLAY_EVENT_PATH || e->type == OVERLAY_EVENT_PATH_SIZE) {
+		h->path_bytes = e->max_bytes;
+		h->path_is_found = e->is_found;
+	}
 	if (e->type == OVERLAY_EVENT_PATH) {
 		h->has_path = !e->by_overlay;
 		h->path_by_overlay = e->by_overlay;
@@ -619,8 +624,12 @@ static void drain(struct mesh_host *h)
 	}
 	while (overlay_pop_inject(h->overlay, &from, buf, sizeof(buf), &len))
 		on_data(h, buf, len, from.family != NETADDR_NONE);
-	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf)))
-		send_datagram(h, t.socket, &t.to, buf, t.len);
+	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf))) {
+		if (h->link_bytes && t.len > h->link_bytes)
+			overlay_on_too_long(h->overlay, h->mesh->now_us, t.socket, &t.to, t.len);
+		else
+			send_datagram(h, t.socket, &t.to, buf, t.len);
+	}
 	write_streams(h);
 }
 
@@ -764,9 +773,10 @@ static void start(struct mesh_host *h)
 		.random = random_seeded_source(&m->seed),
 		.max_peers = 8,
 		.queue_packets = 256,
-		.mtu = 1280,
+		.mtu = h->mtu ? h->mtu : 1280,
 		.policy = h->policy,
 		.lanes = 2,
+		.features = h->is_old ? 0 : SIGNAL_FEATURE_PROBE,
 		.max_sockets = 4,
 		.noise = &h->noise,
 		.certificate = h->certificate,

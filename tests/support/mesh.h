@@ -60,10 +60,16 @@ struct mesh_host {
 	struct netaddr path_server;
 	uint16_t path_channel;
 	bool path_by_overlay;
+	uint16_t path_bytes;
+	bool path_is_found;
 	struct netaddr servers[8]; /* whose ChannelData is taken */
 	/* Streams to TURN servers. */
 	struct mesh_stream streams[MESH_MAX_STREAMS];
-	enum ice_policy policy; /* from the next start on */
+	/* From the next start on. */
+	enum ice_policy policy;
+	size_t mtu;	   /* 0: 1280 */
+	bool is_old;	   /* knows no features */
+	size_t link_bytes; /* datagrams that are longer are refused; 0: none */
 	bool udp_blocked, tcp_blocked, no_spare;
 	uint16_t next_socket;			/* 1 is the first; a spare one has another port */
 	bool first_is_gone;			/* socket 1 and its spares */

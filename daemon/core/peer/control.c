@@ -12,6 +12,15 @@ enum err control_encode(const struct control_message *m, uint8_t *out, size_t ca
 	case CONTROL_PONG:
 		wr_u64be(&w, m->id);
 		break;
+	case CONTROL_PROBE:
+		wr_u32be(&w, m->number);
+		if (m->size > CONTROL_PROBE_MIN_BYTES)
+			wr_zero(&w, (size_t)m->size - CONTROL_PROBE_MIN_BYTES);
+		break;
+	case CONTROL_PROBED:
+		wr_u32be(&w, m->number);
+		wr_u16be(&w, m->size);
+		break;
 	case CONTROL_HELLO:
 	case CONTROL_CLOSE:
 		break;
@@ -39,6 +48,15 @@ enum err control_decode(const uint8_t *buf, size_t len, struct control_message *
 	case CONTROL_PONG:
 		m.id = rd_u64be(&r);
 		break;
+	case CONTROL_PROBE:
+		m.number = rd_u32be(&r);
+		m.size = (uint16_t)(len < UINT16_MAX ? len : UINT16_MAX);
+		(void)rd_bytes(&r, rd_left(&r));
+		break;
+	case CONTROL_PROBED:
+		m.number = rd_u32be(&r);
+		m.size = rd_u16be(&r);
+		break;
 	case CONTROL_HELLO:
 	case CONTROL_CLOSE:
 		break;
@@ -53,7 +71,7 @@ enum err control_decode(const uint8_t *buf, size_t len, struct control_message *
 	}
 	if (!rd_ok(&r))
 		return DROP_TRUNCATED;
-	if (m.type < CONTROL_PING || m.type > CONTROL_RESTART_ANSWER)
+	if (m.type < CONTROL_PING || m.type > CONTROL_PROBED)
 		return DROP_UNKNOWN_TYPE;
 	if (!rd_at_end(&r))
 		return DROP_MALFORMED;

@@ -15,6 +15,8 @@
  *						forwards them; the first copy counts
  *	CANDIDATES
  *	       CBOR: [no more will follow, candidate...]	the sender's candidates (trickle)
+ *	PROBE  number (4 bytes), zeros up to the size in question	answered with PROBED
+ *	PROBED number (4 bytes), size (2 bytes)	a PROBE of this number and size has come
  *
  * An unknown type is ignored, so that a newer peer may say more.
  */
@@ -36,17 +38,23 @@ enum control_type {
 	CONTROL_CANDIDATES = 7,
 	CONTROL_RESTART_OFFER = 8,
 	CONTROL_RESTART_ANSWER = 9,
+	CONTROL_PROBE = 10,
+	CONTROL_PROBED = 11,
 };
 
 /* The id of a PING that asks whether packets come over a new path, until something comes back. */
 #define CONTROL_PATH_PING 0
 
-/* Largest control packet: a Noise message without candidates fits. */
+/* Largest control packet but for PROBE: a Noise message without candidates fits. */
 #define CONTROL_MAX_BYTES 1180
+/* Smallest PROBE. */
+#define CONTROL_PROBE_MIN_BYTES 5
 
 struct control_message {
 	enum control_type type;
 	uint64_t id;	     /* PING, PONG */
+	uint32_t number;     /* PROBE, PROBED */
+	uint16_t size;	     /* PROBED; PROBE: of itself */
 	const uint8_t *body; /* the others, but for HELLO and CLOSE: inside the decoded buffer */
 	size_t body_len;
 };

@@ -95,7 +95,9 @@ static enum err make_payload(struct overlay *o, const struct peer *p, struct ses
 	h->receiver_index = s->local_index;
 	h->lanes = o->params.lanes;
 	h->features = o->params.features;
-	h->mtu_bytes = (uint16_t)o->params.mtu;
+	/* A smaller one is not said: the peer's own bounds what it sends. */
+	if (o->params.mtu >= SIGNAL_MTU_MIN_BYTES)
+		h->mtu_bytes = (uint16_t)o->params.mtu;
 	if (s->initiator) {
 		for (size_t i = 0; i < ARRAY_SIZE(ciphers); i++) {
 			if (aead_cipher_is_fast(ciphers[i]))
@@ -221,6 +223,7 @@ static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_
 	} else if (!p->current || !p->current->has_path) {
 		session_destroy(o, p->current, now_us);
 		p->current = s;
+		mtu_forget(p);
 		if (p->next == s)
 			p->next = NULL;
 		peer_set_state(o, p, now_us, OVERLAY_PEER_CHECKING, OVERLAY_REASON_NONE);
@@ -262,6 +265,7 @@ static enum err make_answer(struct overlay *o, struct peer *p, struct session *s
 	enum err e = make_message(o, p, s, n, now_us);
 
 	s->features = h->features;
+	s->mtu_bytes = h->mtu_bytes;
 	if (e == OK)
 		e = session_start(o, p, s, n, h->receiver_index, h->lanes, now_us);
 	if (e == OK)
@@ -412,6 +416,7 @@ enum err exchange_on_answer(struct overlay *o, struct peer *p, uint64_t now_us,
 		e = DROP_HANDSHAKE;
 	if (e == OK) {
 		s->features = h->features;
+		s->mtu_bytes = h->mtu_bytes;
 		e = session_start(o, p, s, s->noise, h->receiver_index, h->lanes, now_us);
 	}
 	if (e == OK) {

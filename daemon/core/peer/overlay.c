@@ -393,6 +393,10 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 	case CONTROL_RESTART_ANSWER:
 		e = restart_on_control(o, p, now_us, &m);
 		break;
+	case CONTROL_PROBE:
+	case CONTROL_PROBED:
+		e = mtu_on_control(o, p, s, now_us, &m);
+		break;
 	}
 	peer_update_timer(o, p);
 	overlay_drain_ice(o, now_us);
@@ -445,6 +449,8 @@ void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer,
 						 ? sealed_packets - p->sealed_packets
 						 : sealed_packets);
 		p->sealed_packets = sealed_packets;
+		if (p->activity)
+			mtu_on_use(o, p, now_us);
 		rekey_on_use(o, p, now_us, sealed_packets);
 		peer_update_timer(o, p);
 	}

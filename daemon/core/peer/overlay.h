@@ -85,7 +85,7 @@ struct overlay_params {
 	uint16_t ta_ms;	      /* pacing that we propose, 0 = default */
 	enum ice_policy policy;
 	uint8_t lanes;	   /* that our data plane sends on, and the control lane */
-	uint32_t features; /* of our data plane: SIGNAL_FEATURE_* (signal/handshake.h) */
+	uint32_t features; /* that peers are told of: SIGNAL_FEATURE_* (signal/handshake.h) */
 	uint16_t max_sockets;
 	const struct dh_keypair *noise; /* copied to secret memory */
 	const uint8_t *certificate;	/* our own, copied */
@@ -217,6 +217,8 @@ enum overlay_event_type {
 	 * of `server` when `channel` is not 0. When `by_overlay` is true the data plane cannot: packets
 	 * come to overlay_on_packet(), as if there were no path. */
 	OVERLAY_EVENT_PATH,
+	/* peer, max_bytes, is_found: its path carries packets of another length */
+	OVERLAY_EVENT_PATH_SIZE,
 	/* peer: no path any more; packets come to overlay_on_packet() */
 	OVERLAY_EVENT_PATH_CLEAR,
 	/* peer: its number is free and may become another peer's */
@@ -263,6 +265,8 @@ struct overlay_event {
 	enum overlay_reason reason;
 	struct ice_path path;
 	bool by_overlay;
+	uint16_t max_bytes; /* the longest inner packet that the path carries */
+	bool is_found;	    /* max_bytes is the result of a search: see tunnel/pmtu.h */
 	uint16_t channel;
 	uint16_t socket;
 	struct netaddr server;
@@ -299,6 +303,7 @@ struct overlay_peer_info {
 	uint64_t since_us; /* when it entered the state */
 	bool has_path;
 	struct ice_path path;
+	uint16_t path_bytes; /* the longest inner packet that it carries; 0: no path */
 	enum aead_cipher cipher;
 	/* The last restart, and how many there were, how many led to a switch and how many to nothing. */
 	enum overlay_restart_cause restart_cause;
@@ -390,6 +395,11 @@ enum err overlay_on_datagram(struct overlay *o, uint64_t now_us, uint16_t socket
 /* The system refused to send to @to. */
 void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
 			   const struct netaddr *to);
+/* The system refused to send @len bytes to @to because that is too long for the link (EMSGSIZE). */
+void overlay_on_too_long(struct overlay *o, uint64_t now_us, uint16_t socket,
+			 const struct netaddr *to, size_t len);
+/* The same of a packet of the data plane to @peer. */
+void overlay_on_packet_too_long(struct overlay *o, uint64_t now_us, uint32_t peer);
 /* Return: true with the next datagram; @cap is at least 2560 bytes and mtu + 128. */
 bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *buf, size_t cap);
 

@@ -77,6 +77,7 @@ void peer_update_timer(struct overlay *o, struct peer *p)
 	due = deadline_min(due, p->rekey_us);
 	due = deadline_min(due, restart_deadline(p));
 	due = deadline_min(due, idle_deadline(p));
+	due = deadline_min(due, mtu_deadline(p));
 	heap_set(&o->timers, &p->timer, due);
 }
 
@@ -95,6 +96,7 @@ void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
 	p->rekey_us = DEADLINE_NONE;
 	p->idle = false;
 	p->asleep = false;
+	mtu_forget(p);
 	p->restart.wanted = OVERLAY_RESTART_NONE;
 	p->restart.due_us = DEADLINE_NONE;
 	p->restart.fresh_us = DEADLINE_NONE;
@@ -204,6 +206,7 @@ void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 		rekey_on_deadline(o, p, now_us);
 	restart_on_deadline(o, p, now_us);
 	idle_on_deadline(p, now_us);
+	mtu_on_deadline(o, p, now_us);
 	if (now_us >= p->give_up_us)
 		give_up(o, p, now_us);
 	else if (now_us >= p->retry_us)

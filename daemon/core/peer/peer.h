@@ -13,6 +13,7 @@
  *	idle.c	     no consent for a peer without traffic, and its return
  *	trickle.c    candidates that come later
  *	rekey.c      renewal of the keys inside the tunnel
+ *	mtu.c	     how long packets to a peer may be
  *
  * A peer has at most two sessions: `current` carries its data, `next` is being made. A session is an
  * ICE agent and keys. A `next` without an agent of its own is new keys for the agent of `current`: for
@@ -32,6 +33,7 @@
 #include "daemon/core/signal/registrar.h"
 #include "daemon/core/tunnel/keys.h"
 #include "daemon/core/tunnel/packet.h"
+#include "daemon/core/tunnel/pmtu.h"
 #include "daemon/core/tunnel/rekey.h"
 
 /* An offer is sent again after 1, 2 and 4 s, and given up 10 s after it was first sent. */
@@ -66,6 +68,7 @@ struct session {
 	enum aead_cipher cipher;
 	uint8_t lanes;		       /* that the peer uses */
 	uint32_t features;	       /* of the peer: SIGNAL_FEATURE_* */
+	uint16_t mtu_bytes;	       /* of the peer's TUN device; 0: not known */
 	struct session_secret *secret; /* NULL until there are keys */
 	struct tunnel_tx *tx;	       /* the control lane */
 	bool has_path;
@@ -93,6 +96,17 @@ struct peer_restart {
 	enum overlay_restart_cause last;
 	uint64_t last_us;
 	uint32_t begun, switched, failed;
+};
+
+/* The size of a peer's packets, and which path it is for; mtu.c. */
+struct peer_mtu {
+	bool is_known; /* there is one */
+	bool by_overlay;
+	uint16_t socket, relay, channel;
+	struct netaddr remote;
+	uint16_t told_bytes; /* to the shell */
+	bool told_is_found;
+	struct pmtu pmtu;
 };
 
 struct peer {
@@ -129,6 +143,7 @@ struct peer {
 	uint64_t used_us; /* when data last went or came */
 	bool idle;	  /* as ICE was told */
 	bool asleep;	  /* consent has lapsed: nothing may be sent before it is there again */
+	struct peer_mtu mtu;
 };
 
 struct overlay {
@@ -292,6 +307,21 @@ uint64_t idle_deadline(const struct peer *p);
 /* Consent of the path of the current session has lapsed. */
 void idle_on_lapsed(struct overlay *o, struct peer *p);
 
+/* mtu.c */
+/* The path of @s, as the data plane is about to be told; adds its size to @e. */
+void mtu_on_path(struct overlay *o, struct peer *p, const struct session *s, uint64_t now_us,
+		 struct overlay_event *e);
+/* The next path is another one, even if it looks the same. */
+void mtu_forget(struct peer *p);
+/* Packets have been sent; they may not arrive. */
+void mtu_on_use(struct overlay *o, struct peer *p, uint64_t now_us);
+void mtu_on_doubt(struct overlay *o, struct peer *p, uint64_t now_us);
+void mtu_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+uint64_t mtu_deadline(const struct peer *p);
+/* PROBE and PROBED of @s. */
+enum err mtu_on_control(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
+			const struct control_message *m);
+
 /* trickle.c */
 /* Tells @s, which has keys, all our candidates. */
 void trickle_send(struct overlay *o, struct peer *p, struct session *s);
@@ -344,8 +374,7 @@ MUST_USE enum err session_send_control(struct overlay *o, struct session *s,
 MUST_USE enum err session_forward_control(struct overlay *o, const struct peer *p,
 					  struct session *s, const struct control_message *m);
 /* Tells the data plane the path of @s, which carries the data. */
-void session_tell_path(struct overlay *o, const struct peer *p, const struct session *s,
-		       uint64_t now_us);
+void session_tell_path(struct overlay *o, struct peer *p, const struct session *s, uint64_t now_us);
 /* ICE found or moved the path of @s. */
 void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		     const struct ice_path *path);

@@ -74,6 +74,7 @@ static void begin(struct overlay *o, struct peer *p, uint64_t now_us)
 		return;
 	s->cipher = p->current->cipher;
 	s->features = p->current->features;
+	s->mtu_bytes = p->current->mtu_bytes;
 	random_bytes(&o->random, s->xid, sizeof(s->xid));
 	if (exchange_make_noise(o, p, s, EXCHANGE_LABEL_REKEY, &s->noise) != OK ||
 	    write_message(o, s, s->noise, exchange_next_stamp(o, now_us)) != OK) {
@@ -179,6 +180,7 @@ enum err rekey_on_offer(struct overlay *o, struct peer *p, uint64_t now_us, cons
 		memcpy(s->xid, body, sizeof(s->xid));
 		s->cipher = p->current->cipher;
 		s->features = p->current->features;
+		s->mtu_bytes = p->current->mtu_bytes;
 		e = exchange_make_noise(o, p, s, EXCHANGE_LABEL_REKEY, &n);
 	}
 	if (e == OK)

@@ -25,7 +25,7 @@ static void on_up(struct overlay *o, uint64_t now_us, const struct relays_event 
 static void on_channel(struct overlay *o, uint64_t now_us, const struct relays_event *e)
 {
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		const struct peer *p = &o->peers[n];
+		struct peer *p = &o->peers[n];
 		const struct session *s = p->in_use ? p->current : NULL;
 
 		if (s && s->has_path && s->path.relay == e->relay &&
@@ -171,6 +171,7 @@ void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer)
 	relaying_doubt(o, now_us, &p->current->path);
 	idle_on_use(o, p, now_us);
 	restart_on_unanswered(o, p, now_us);
+	mtu_on_doubt(o, p, now_us);
 	overlay_drain_ice(o, now_us);
 }
 

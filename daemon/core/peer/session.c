@@ -182,14 +182,14 @@ enum err session_forward_control(struct overlay *o, const struct peer *p, struct
 	return OK;
 }
 
-void session_tell_path(struct overlay *o, const struct peer *p, const struct session *s,
-		       uint64_t now_us)
+void session_tell_path(struct overlay *o, struct peer *p, const struct session *s, uint64_t now_us)
 {
 	struct overlay_event *e = event_push(o, OVERLAY_EVENT_PATH, p->number);
 
 	e->session = s->local_index;
 	e->path = s->path;
 	relaying_describe(o, now_us, e);
+	mtu_on_path(o, p, s, now_us, e);
 }
 
 /* Tells the data plane, and sends what waited. */
@@ -222,6 +222,8 @@ static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 	/* The path may have gone just now: then there is nothing to switch to. */
 	if (restart && ice_agent_switch(p->current->agent, now_us, p->next->generation) != OK)
 		return;
+	if (restart || p->next->agent)
+		mtu_forget(p);
 	if (p->current) {
 		session_destroy(o, p->old, now_us);
 		p->old = p->current;

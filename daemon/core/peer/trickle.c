@@ -1,15 +1,24 @@
 /*
  * Trickle (RFC 8838): offer and answer go out with the candidates that are known; those that come
  * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it has a
- * path and through the rendezvous when not. A session belongs to one ICE generation, so its receiver
- * index says which generation a candidate is for; the agent takes what comes for its newest. Each message
- * carries all candidates, which makes a lost one harmless; the agent passes over what it knows.
+ * path that is long enough, and through the rendezvous when not. A session belongs to one ICE generation,
+ * so its receiver index says which generation a candidate is for; the agent takes what comes for its
+ * newest. Each message carries all candidates, which makes a lost one harmless; the agent passes over
+ * what it knows.
  *
  * We never say that no candidate will follow: addresses come and go, and a TURN server that has restarted
  * gives another one, while the peer still checks. A peer that says so is believed.
  */
 #include "daemon/core/peer/peer.h"
 #include "daemon/core/signal/description.h"
+
+/* Whether the session's path takes @m. */
+static bool is_carried(const struct peer *p, const struct session *s,
+		       const struct control_message *m)
+{
+	return s->has_path &&
+	       (s != p->current || !p->mtu.is_known || m->body_len < p->mtu.pmtu.size);
+}
 
 void trickle_send(struct overlay *o, struct peer *p, struct session *s)
 {
@@ -22,8 +31,8 @@ void trickle_send(struct overlay *o, struct peer *p, struct session *s)
 	c.local = ice_engine_local_candidates(o->ice, &c.count);
 	e = signal_candidates_encode(&c, body, sizeof(body), &m.body_len);
 	if (e == OK)
-		e = s->has_path ? session_send_control(o, s, &m)
-				: session_forward_control(o, p, s, &m);
+		e = is_carried(p, s, &m) ? session_send_control(o, s, &m)
+					 : session_forward_control(o, p, s, &m);
 	if (e != OK)
 		o->drops.count[DROP_SEND]++;
 }

@@ -25,6 +25,7 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 		ret->cipher = s->cipher;
 		ret->has_path = s->has_path;
 		ret->path = s->path;
+		ret->path_bytes = s->has_path && p->mtu.is_known ? p->mtu.pmtu.size : 0;
 	}
 }
 

@@ -26,6 +26,7 @@
 
 /* What the sender of a handshake can do; bits that are not known mean nothing. */
 #define SIGNAL_FEATURE_PARTIAL 1u /* opens TUNNEL_TYPE_PARTIAL (tunnel/packet.h) */
+#define SIGNAL_FEATURE_PROBE   2u /* answers CONTROL_PROBE (peer/control.h) */
 
 struct signal_handshake {
 	struct ice_description ice;

@@ -160,6 +160,7 @@ static void fill_path(struct control_path *path)
 	path->remote = address("203.0.113.7:40000");
 	path->rtt_us = 12340;
 	path->nominated = true;
+	path->mtu_bytes = 1280;
 }
 
 static bool fake_peer(void *ctx, size_t index, struct control_peer *ret)

@@ -19,6 +19,8 @@ static void round_trip(void **state)
 		{.type = CONTROL_OFFER, .body = body, .body_len = sizeof(body)},
 		{.type = CONTROL_ANSWER, .body = body, .body_len = sizeof(body)},
 		{.type = CONTROL_CANDIDATES, .body = body, .body_len = sizeof(body)},
+		{.type = CONTROL_PROBE, .number = 0x01020304, .size = 40},
+		{.type = CONTROL_PROBED, .number = UINT32_MAX, .size = 9000},
 	};
 
 	(void)state;
@@ -32,12 +34,38 @@ static void round_trip(void **state)
 		assert_int_equal(control_decode(buf, len, &m), OK);
 		assert_int_equal(m.type, all[i].type);
 		assert_int_equal(m.id, all[i].id);
+		assert_int_equal(m.number, all[i].number);
+		assert_int_equal(m.size, all[i].size);
 		assert_int_equal(m.body_len, all[i].body_len);
 		if (m.body_len)
 			assert_memory_equal(m.body, body, sizeof(body));
 		for (size_t cap = 0; cap < len; cap++)
 			assert_int_equal(control_encode(&all[i], buf, cap, &len), ERR_NO_SPACE);
 	}
+}
+
+/* A probe is as long as it says, and says nothing else: what pads it is passed over. */
+static void probes(void **state)
+{
+	static const uint8_t expected[] = {10, 1, 2, 3, 4, 0, 0, 0};
+	static const uint8_t padded[] = {10, 1, 2, 3, 4, 9, 9};
+	static const uint8_t probed[] = {11, 1, 2, 3, 4, 0x04, 0xb0};
+	struct control_message m = {.type = CONTROL_PROBE, .number = 0x01020304, .size = 8};
+	uint8_t buf[16];
+	size_t len;
+
+	(void)state;
+	assert_int_equal(control_encode(&m, buf, sizeof(buf), &len), OK);
+	assert_int_equal(len, sizeof(expected));
+	assert_memory_equal(buf, expected, len);
+	assert_int_equal(control_decode(padded, sizeof(padded), &m), OK);
+	assert_int_equal(m.size, sizeof(padded));
+	assert_int_equal(control_decode(padded, 4, &m), DROP_TRUNCATED);
+	m = (struct control_message){.type = CONTROL_PROBED, .number = 0x01020304, .size = 1200};
+	assert_int_equal(control_encode(&m, buf, sizeof(buf), &len), OK);
+	assert_int_equal(len, sizeof(probed));
+	assert_memory_equal(buf, probed, len);
+	assert_int_equal(control_decode(probed, 6, &m), DROP_TRUNCATED);
 }
 
 static void refused(void **state)
@@ -60,6 +88,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
+		cmocka_unit_test(probes),
 		cmocka_unit_test(refused),
 	};
 
