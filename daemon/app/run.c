@@ -89,8 +89,7 @@ static void set_path(struct run *r, const struct overlay_event *e)
 static void set_path_size(struct run *r, const struct overlay_event *e)
 {
 	struct overlay_peer_info info;
-	enum err err =
-		data_plane_set_path_size(r->data, e->peer, e->max_bytes, e->is_found);
+	enum err err = data_plane_set_path_size(r->data, e->peer, e->max_bytes, e->is_found);
 
 	if (overlay_peer(r->overlay, e->peer, &info) == OK)
 		log_info("peer.path_size", "peer=%s bytes=%u found=%d result=%s",
@@ -412,8 +411,9 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.ta_ms = r->app->config->ta_ms,
 		.policy = policy_of(r->app->config->candidates),
 		.lanes = (uint8_t)(DATA_FIRST_LANE + device_workers(r->app->config)),
-		.features = SIGNAL_FEATURE_PROBE |
-			    (r->app->config->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0),
+		.features =
+			SIGNAL_FEATURE_PROBE |
+			(r->app->config->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0),
 		.max_sockets = APP_MAX_SOCKETS,
 		.noise = &s->noise,
 		.certificate = s->certificate,

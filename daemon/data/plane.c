@@ -396,6 +396,7 @@ void data_plane_counters(const struct data_plane *d, struct data_counters *ret)
 		ret->tun_in += counter_get(&c->tun_in);
 		ret->tx_sent += counter_get(&c->tx_sent);
 		ret->tx_unrouted += counter_get(&c->tx_unrouted);
+		ret->tx_too_big += counter_get(&c->tx_too_big);
 		ret->udp_in += counter_get(&c->udp_in);
 		ret->rx_injected += counter_get(&c->rx_injected);
 		ret->rx_tun += counter_get(&c->rx_tun);

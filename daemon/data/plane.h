@@ -158,8 +158,11 @@ struct data_path {
 	bool is_found;
 };
 
-/* From now on packets for @peer are sealed with this session and sent on this path. TCP that is longer
- * than the path takes is cut; the rest is DROP_TOO_LONG.
+/* From now on packets for @peer are sealed with this session and sent on this path. Of what is longer than
+ * the path takes, TCP is cut, and IPv4 without DF fragmented. IPv6 up to 1,280 bytes, which every path has
+ * to carry, is sent in a datagram without DF. The rest is DROP_TOO_LONG; if the size is_found its sender is
+ * told by an ICMP message into the TUN, so often in a second (tx_too_big), and the MSS of SYNs is lowered
+ * to it in both directions.
  * Return: OK; ERR_NOT_FOUND for an unknown session or socket; ERR_INVALID when the session is
  * another peer's, or the remote address or channel is none; ERR_NO_MEMORY. */
 MUST_USE enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
@@ -263,6 +266,8 @@ struct data_counters {
 	uint64_t tx_sent;     /* of these: sent to a peer */
 	uint64_t tx_unrouted; /* of these: handed to control */
 	struct drop_counters tx_drops;
+	uint64_t
+		tx_too_big; /* messages to the TUN that a packet was too long: see data_plane_set_path() */
 	uint64_t udp_in;      /* datagrams received, those that came joined singly */
 	uint64_t rx_injected; /* packets taken from data_plane_inject() */
 	uint64_t rx_tun;      /* of both: written to the TUN */

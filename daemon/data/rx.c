@@ -210,6 +210,15 @@ static enum err complete(const struct staged *p, size_t len)
 	return segment_begin(&s, p->packet, len, &hints, len, false);
 }
 
+/* The peer's SYN says how long our packets to it may be. */
+static void clamp_mss(struct worker *w, const struct staged *p, size_t len, bool is_partial)
+{
+	const struct path *path = atomic_load(&w->plane->peers[p->session->peer].path);
+
+	if (path && path->is_found)
+		segment_clamp_mss(p->packet, len, path->max_bytes, is_partial);
+}
+
 /* The first of a group, or a single packet. */
 static enum err start_group(struct worker *w, const struct staged *p)
 {
@@ -227,6 +236,7 @@ static enum err start_group(struct worker *w, const struct staged *p)
 			return e;
 		is_partial = false;
 	}
+	clamp_mss(w, p, inner.len, is_partial);
 	return coalesce_start(w->rx->coalescer, p->session, p->packet, inner.len, is_partial);
 }
 

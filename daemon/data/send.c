@@ -35,7 +35,8 @@ struct train {
 	uint32_t inner_bytes;
 	uint32_t stride;
 	uint16_t count;
-	bool is_closed; /* by a shorter packet */
+	bool is_closed;	   /* by a shorter packet */
+	bool may_fragment; /* a single packet: without DF */
 };
 
 union segment_control {
@@ -111,18 +112,20 @@ static bool fits_train(const struct train *t, const struct path *p, size_t len)
 	       t->len + len <= TRAIN_MAX_BYTES;
 }
 
+/* @alone: nothing else may be in its train. */
 static void add_to_train(struct worker *w, struct path *p, uint8_t *datagram, size_t len,
-			 size_t inner_len)
+			 size_t inner_len, bool alone)
 {
 	struct sender *s = w->sender;
 	struct train *t = s->count ? &s->trains[s->count - 1] : NULL;
 
-	if (!t || !fits_train(t, p, len) ||
+	if (!t || alone || !fits_train(t, p, len) ||
 	    !atomic_load_explicit(&w->plane->offloads.udp_segment, memory_order_relaxed)) {
 		t = &s->trains[s->count++];
 		*t = (struct train){.path = p, .bytes = datagram, .stride = (uint32_t)len};
 	}
-	t->is_closed = len < t->stride;
+	t->is_closed = alone || len < t->stride;
+	t->may_fragment = alone;
 	t->len += (uint32_t)len;
 	t->inner_bytes += (uint32_t)inner_len;
 	t->count++;
@@ -138,7 +141,8 @@ static struct aead *seal_key(struct worker *w, struct session *session)
 	return mine->tx_key;
 }
 
-void send_packet(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner, size_t len)
+static void seal(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner, size_t len,
+		 bool alone)
 {
 	struct sender *s = w->sender;
 	struct session_worker *mine = &p->session->workers[w->number];
@@ -160,7 +164,18 @@ void send_packet(struct worker *w, struct path *p, uint8_t type, const uint8_t *
 		out[2] = (uint8_t)(sealed >> 8);
 		out[3] = (uint8_t)sealed;
 	}
-	add_to_train(w, p, out, prefix + sealed, len);
+	add_to_train(w, p, out, prefix + sealed, len, alone);
+}
+
+void send_packet(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner, size_t len)
+{
+	seal(w, p, type, inner, len, false);
+}
+
+void send_packet_in_pieces(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner,
+			   size_t len)
+{
+	seal(w, p, type, inner, len, true);
 }
 
 /* --- sending --------------------------------------------------------------------------------- */
@@ -220,6 +235,43 @@ static int send_one(struct worker *w, const struct path *p, const uint8_t *bytes
 		if (errno != EINTR)
 			return errno;
 	}
+}
+
+/*
+ * Without DF, by what the kernel knows of the path, which may be nothing: over IPv6 the sender alone
+ * fragments (RFC 8200 s. 5), so into what every path carries. It is so rare that the options are set for the
+ * one datagram. What other threads send on a socket that they share just then, a probe perhaps, goes
+ * without DF, too: what a probe that came in pieces says wrong is found out when the size is confirmed.
+ */
+static int send_fragmented(struct worker *w, const struct train *t)
+{
+	static const int dont4 = IP_PMTUDISC_DONT, probe4 = IP_PMTUDISC_PROBE;
+	static const int dont6 = IPV6_PMTUDISC_DONT, probe6 = IPV6_PMTUDISC_PROBE;
+	static const int least = 1280, none = 0;
+	int fd = t->path->fds[w->number], error;
+
+	if (t->path->remote.family == NETADDR_IP6) {
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &dont6, sizeof(dont6));
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &least, sizeof(least));
+		error = send_one(w, t->path, t->bytes, t->len);
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &none, sizeof(none));
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof(probe6));
+	} else {
+		(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &dont4, sizeof(dont4));
+		error = send_one(w, t->path, t->bytes, t->len);
+		(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe4, sizeof(probe4));
+	}
+	return error;
+}
+
+static void send_in_pieces(struct worker *w, const struct train *t)
+{
+	int error = send_fragmented(w, t);
+
+	if (error)
+		count_failed(w, t->path, net_error(error), 1);
+	else
+		count_sent(w, t->path, 1, t->inner_bytes);
 }
 
 /* Return: whether the system has taken all of them. */
@@ -287,7 +339,12 @@ static size_t send_run(struct worker *w, size_t first)
 	int fd = s->trains[first].path->fds[w->number], sent;
 	size_t end = first;
 
-	while (end < s->count && s->trains[end].path->fds[w->number] == fd)
+	if (s->trains[first].may_fragment) {
+		send_in_pieces(w, &s->trains[first]);
+		return first + 1;
+	}
+	while (end < s->count && s->trains[end].path->fds[w->number] == fd &&
+	       !s->trains[end].may_fragment)
 		fill_message(s, end++);
 	sent = sendmmsg(fd, s->messages + first, (unsigned int)(end - first), MSG_NOSIGNAL);
 	if (sent > 0) {

@@ -25,6 +25,10 @@ void sender_rest(struct sender *s);
 /* Seals @len bytes at @inner for the peer behind @p; may flush before. What cannot be sealed is counted
  * as dropped. */
 void send_packet(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner, size_t len);
+/* The same of a packet that is longer than the path carries, and has to arrive all the same: the datagram
+ * may be fragmented on its way. */
+void send_packet_in_pieces(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner,
+			   size_t len);
 /* Bytes that wait for send_flush(). */
 size_t send_pending(const struct worker *w);
 /* Hands all to the kernel and counts what becomes of it. */

@@ -123,7 +123,7 @@ enum ring_kind {
 };
 
 struct worker_counters {
-	counter tun_in, tx_sent, tx_unrouted;
+	counter tun_in, tx_sent, tx_unrouted, tx_too_big;
 	counter udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_relayed, rx_empty;
 	counter tx_drops[ERR_COUNT];
 	counter rx_drops[ERR_COUNT];

@@ -5,8 +5,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "daemon/core/base/time.h"
+#include "daemon/core/tunnel/fragment.h"
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/segment.h"
+#include "daemon/core/tunnel/too_big.h"
 #include "daemon/data/send.h"
 #include "daemon/data/pages.h"
 #include "daemon/data/worker.h"
@@ -19,14 +22,21 @@
 /* So much goes out while the rest is still being sealed. */
 #define FLUSH_BYTES  (32 * 1024)
 #define BUFFER_BYTES (TUN_VNET_BYTES + DATA_MAX_PACKET_BYTES)
+/* Hosts are told that a packet is too big so often at once, and again after a time (RFC 4443 s. 2.4 f). */
+#define TELL_BURST    32
+#define TELL_AFTER_US (10 * US_PER_MS)
+/* What IPv6 may have on every path (RFC 8200 s. 5). */
+#define IP6_MIN_MTU 1280
 
 struct tx {
+	uint64_t told_us; /* as if the messages told so far were TELL_AFTER_US apart */
 	uint8_t buffer[BUFFER_BYTES];
+	uint8_t message[TUN_VNET_BYTES + TOO_BIG_MAX_BYTES];
 };
 
 enum err tx_create(struct tx **ret)
 {
-	*ret = malloc(sizeof(**ret));
+	*ret = calloc(1, sizeof(**ret));
 	return *ret ? OK : ERR_NO_MEMORY;
 }
 
@@ -90,13 +100,91 @@ static void tx_unrouted(struct worker *w, uint32_t peer, const struct tunnel_inn
 	}
 }
 
+/* --- longer than the path carries ------------------------------------------------------------- */
+
+static bool may_tell(struct worker *w)
+{
+	uint64_t *told_us = &w->tx->told_us;
+
+	if (*told_us + TELL_BURST * TELL_AFTER_US < w->now_us)
+		*told_us = w->now_us - TELL_BURST * TELL_AFTER_US;
+	if (*told_us + TELL_AFTER_US > w->now_us)
+		return false;
+	*told_us += TELL_AFTER_US;
+	return true;
+}
+
+static void tell_too_big(struct worker *w, const uint8_t *packet, size_t len, size_t max_bytes)
+{
+	size_t header = w->plane->allowed.vnet_header ? TUN_VNET_BYTES : 0, message_len;
+	static const struct tun_vnet complete;
+	uint8_t *out = w->tx->message;
+
+	message_len = too_big_write(packet, len, max_bytes, out + header);
+	if (message_len == 0 || !may_tell(w))
+		return;
+	if (header)
+		tun_vnet_write(out, &complete);
+	if (write(w->tun_fd, out, header + message_len) > 0)
+		counter_add(&w->counters.tx_too_big, 1);
+}
+
+/* One complete packet. As long as the path's size is only assumed nobody is told: hosts would remember
+ * for minutes what a moment later is not so. */
+static void tx_piece(struct worker *w, struct path *p, uint8_t *packet, size_t len)
+{
+	struct fragmenter f;
+	uint8_t *out;
+
+	if (packet[0] >> 4 == 6 && len <= IP6_MIN_MTU) {
+		counter_add(&w->counters.tun_in, 1);
+		send_packet_in_pieces(w, p, TUNNEL_TYPE_DATA, packet, len);
+		return;
+	}
+	if (!fragment_is_allowed(packet) || fragment_begin(&f, packet, len, p->max_bytes)) {
+		tx_drop(w, DROP_TOO_LONG);
+		if (p->is_found)
+			tell_too_big(w, packet, len, p->max_bytes);
+		return;
+	}
+	while (fragment_next(&f, &out, &len)) {
+		counter_add(&w->counters.tun_in, 1);
+		send_packet(w, p, TUNNEL_TYPE_DATA, out, len);
+	}
+}
+
+/* Not TCP that can be cut. */
+static void tx_too_long(struct worker *w, struct path *p, uint8_t *packet, size_t len,
+			const struct segment_hints *hints)
+{
+	struct segmenter s;
+	uint8_t *out;
+	enum err e = segment_begin(&s, packet, len, hints, DATA_MAX_PACKET_BYTES, false);
+
+	if (e) {
+		tx_drop(w, e);
+		return;
+	}
+	while (segment_next(&s, &out, &len))
+		tx_piece(w, p, out, len);
+}
+
+/* --- what was read ---------------------------------------------------------------------------- */
+
 static void tx_on_path(struct worker *w, struct path *p, uint8_t *packet, size_t len,
 		       const struct segment_hints *hints)
 {
 	struct segmenter s;
 	uint8_t *out;
-	enum err e = segment_begin(&s, packet, len, hints, p->max_bytes, p->session->takes_partial);
+	enum err e;
 
+	if (p->is_found && hints->segment_bytes == 0)
+		segment_clamp_mss(packet, len, p->max_bytes, hints->is_partial);
+	e = segment_begin(&s, packet, len, hints, p->max_bytes, p->session->takes_partial);
+	if (e == DROP_TOO_LONG) {
+		tx_too_long(w, p, packet, len, hints);
+		return;
+	}
 	if (e) {
 		tx_drop(w, e);
 		return;

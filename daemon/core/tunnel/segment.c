@@ -61,14 +61,21 @@ static size_t find_mss(const uint8_t *packet, const struct l4 *l4)
 	return 0;
 }
 
-static void clamp_mss(uint8_t *packet, const struct l4 *l4, size_t max_bytes, bool is_partial)
+void segment_clamp_mss(uint8_t *packet, size_t len, size_t max_bytes, bool is_partial)
 {
-	uint8_t *field = packet + l4->offset + L4_TCP_CHECKSUM;
-	size_t at = find_mss(packet, l4), headers = l4->offset + (size_t)L4_TCP_MIN_BYTES;
+	size_t at, headers;
 	uint16_t mss, old;
+	uint8_t *field;
+	struct l4 l4;
 
-	if (!at || max_bytes <= headers)
+	if (!l4_read(packet, len, &l4) || l4.protocol != L4_TCP ||
+	    !(packet[l4.offset + 13] & L4_TCP_SYN))
 		return;
+	at = find_mss(packet, &l4);
+	headers = l4.offset + (size_t)L4_TCP_MIN_BYTES;
+	if (!at || max_bytes <= headers || max_bytes - headers > UINT16_MAX)
+		return;
+	field = packet + l4.offset + L4_TCP_CHECKSUM;
 	mss = (uint16_t)(max_bytes - headers);
 	old = l4_get16(packet + at);
 	if (old <= mss)
@@ -88,10 +95,8 @@ static void clamp_mss(uint8_t *packet, const struct l4 *l4, size_t max_bytes, bo
 /* --- single packets -------------------------------------------------------------------------- */
 
 static enum err begin_single(struct segmenter *s, const struct segment_hints *hints, bool has_l4,
-			     size_t max_bytes, bool may_be_partial)
+			     bool may_be_partial)
 {
-	if (has_l4 && s->l4.protocol == L4_TCP && s->packet[s->l4.offset + 13] & L4_TCP_SYN)
-		clamp_mss(s->packet, &s->l4, max_bytes, hints->is_partial);
 	s->count = 1;
 	s->type = TUNNEL_TYPE_DATA;
 	if (!hints->is_partial)
@@ -173,7 +178,7 @@ enum err segment_begin(struct segmenter *s, uint8_t *packet, size_t len,
 	/* A UDP superpacket's length field covers all of it: l4_read() holds. */
 	has_l4 = l4_read(packet, len, &s->l4);
 	if (hints->segment_bytes == 0 && len <= max_bytes)
-		return begin_single(s, hints, has_l4, max_bytes, may_be_partial);
+		return begin_single(s, hints, has_l4, may_be_partial);
 	if (!has_l4)
 		return hints->segment_bytes ? DROP_MALFORMED : DROP_TOO_LONG;
 	if (hints->segment_bytes) {

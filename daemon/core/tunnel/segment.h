@@ -18,8 +18,8 @@
  * So single TCP packets that are too long for the path are cut, too. UDP is cut at the kernel's size
  * only: it marks where datagrams begin.
  *
- * In a SYN the MSS option is lowered to what the path takes, so that packets come whole from
- * hosts that do not segment.
+ * In a SYN the MSS option is lowered to what the path takes (segment_clamp_mss()), of those that leave and of
+ * those that arrive, so that packets come whole from hosts that do not segment.
  */
 #ifndef ICETUN_TUNNEL_SEGMENT_H
 #define ICETUN_TUNNEL_SEGMENT_H
@@ -64,6 +64,9 @@ struct segmenter {
 MUST_USE enum err segment_begin(struct segmenter *s, uint8_t *packet, size_t len,
 				const struct segment_hints *hints, size_t max_bytes,
 				bool may_be_partial);
+/* If @packet is a SYN, as tunnel_inner_read() has found it: no segment that it asks for shall make a packet
+ * longer than @max_bytes (RFC 9293 s. 3.7.1). @is_partial: its checksum; a complete one is kept right. */
+void segment_clamp_mss(uint8_t *packet, size_t len, size_t max_bytes, bool is_partial);
 /* Return: true with the next packet, which stands in the buffer until the next call; false after the
  * last one. */
 bool segment_next(struct segmenter *s, uint8_t **ret_packet, size_t *ret_len);
