@@ -58,17 +58,31 @@ static void enter_error(struct pmtu *m, uint64_t now_us)
 	begin_probe(m, now_us, minimum(m));
 }
 
+/* The next size to look at. Return: 0 when nothing is left. */
+static uint16_t next_size(const struct pmtu *m)
+{
+	if (m->high > m->ceiling && m->low < m->ceiling)
+		return m->ceiling;
+	if (m->high - m->low <= PMTU_STEP_BYTES)
+		return 0;
+	if (m->low < PMTU_USUAL_BYTES && m->high > PMTU_USUAL_BYTES)
+		return PMTU_USUAL_BYTES;
+	if (m->low == PMTU_USUAL_BYTES)
+		return PMTU_USUAL_BYTES + PMTU_STEP_BYTES;
+	return (uint16_t)((m->low + m->high) / 2);
+}
+
 /* Something fits: on to what may fit, too. */
 static void search(struct pmtu *m, uint64_t now_us)
 {
+	uint16_t size = next_size(m);
+
 	set_state(m, PMTU_SEARCHING);
 	m->size = m->low;
-	if (m->high > m->ceiling && m->low < m->ceiling)
-		begin_probe(m, now_us, m->ceiling);
-	else if (m->high - m->low <= PMTU_STEP_BYTES)
-		enter_complete(m, now_us);
+	if (size)
+		begin_probe(m, now_us, size);
 	else
-		begin_probe(m, now_us, (uint16_t)((m->low + m->high) / 2));
+		enter_complete(m, now_us);
 }
 
 /* @size: of packets until something is known. */

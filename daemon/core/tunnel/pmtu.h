@@ -32,7 +32,7 @@
  *	BASE		a new path: nothing is known. The ceiling, which is what the TUN devices of both
  *			ends take, is probed first, for it nearly always fits; then PMTU_BASE_BYTES
  *	SEARCHING	a size is known to fit, larger ones may: the interval is halved until it is
- *			PMTU_STEP_BYTES
+ *			PMTU_STEP_BYTES; but PMTU_USUAL_BYTES are looked at first
  *	SEARCH_COMPLETE	the size is found. Each PMTU_CONFIRM_US in which the path is used, or at once when
  *			it is doubted, it is probed again: if it is lost, that is a black hole, and all
  *			begins anew from a size below
@@ -60,6 +60,8 @@
 /* The size of a path that was not probed: the default of the TUN device. */
 #define PMTU_DEFAULT_BYTES 1280
 #define PMTU_MIN_BYTES	   512
+/* What Ethernet's 1,500 bytes leave over IPv4. */
+#define PMTU_USUAL_BYTES 1440
 /* Larger ones are not looked for: jumbo frames end at 9,216. */
 #define PMTU_MAX_BYTES	   9216
 #define PMTU_STEP_BYTES	   8

@@ -143,8 +143,8 @@ static void test_search(void **state)
 			if (p.m.state != PMTU_SEARCH_COMPLETE || p.m.size > most ||
 			    p.m.size + PMTU_STEP_BYTES <= most || !p.m.is_found)
 				fail_msg("ceiling %u fits %u: %u", ceiling, fits, p.m.size);
-			/* The ceiling, the base, ten halves; each lost one thrice. */
-			assert_true(p.probes <= 13 * PMTU_MAX_PROBES);
+			/* The ceiling, the base, the usual, ten halves; each lost one thrice. */
+			assert_true(p.probes <= 14 * PMTU_MAX_PROBES);
 			assert_true(p.now_us - p.began_us < 7 * US_PER_S);
 		}
 	}
@@ -180,6 +180,22 @@ static void test_steps(void **state)
 	run(&p);
 	assert_int_equal(p.m.state, PMTU_SEARCH_COMPLETE);
 	assert_in_range(p.m.size, 1293, 1300);
+}
+
+/* Most networks are of one size. */
+static void test_the_usual(void **state)
+{
+	struct path p;
+
+	(void)state;
+	path_init(&p, PMTU_USUAL_BYTES);
+	start(&p, 8900);
+	assert_int_equal(p.m.size, PMTU_USUAL_BYTES);
+	/* Ceiling, base, the usual, one step more. */
+	assert_int_equal(p.probes, PMTU_MAX_PROBES + 1 + 1 + PMTU_MAX_PROBES);
+	path_init(&p, PMTU_USUAL_BYTES + PMTU_STEP_BYTES);
+	start(&p, 8900);
+	assert_in_range(p.m.size, PMTU_USUAL_BYTES + 1, PMTU_USUAL_BYTES + PMTU_STEP_BYTES);
 }
 
 static void test_below_base(void **state)
@@ -504,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_no_more_than_jumbo),
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_the_usual),
 		cmocka_unit_test(test_below_base),
 		cmocka_unit_test(test_error),
 		cmocka_unit_test(test_silence),
