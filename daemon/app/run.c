@@ -78,12 +78,14 @@ static void set_path(struct run *r, const struct overlay_event *e)
 	if (overlay_peer(r->overlay, e->peer, &info) != OK)
 		return;
 	log_info("peer.path",
-		 "peer=%s local=%s/%s remote=%s/%s rtt_us=%llu nominated=%d channel=%#x result=%s",
+		 "peer=%s local=%s/%s remote=%s/%s rtt_us=%llu nominated=%d channel=%#x bytes=%u "
+		 "found=%d result=%s",
 		 log_quote(info.name).text, netaddr_format(&e->path.local, local),
 		 ice_candidate_type_name(e->path.local_type),
 		 netaddr_format(&e->path.remote, remote),
 		 ice_candidate_type_name(e->path.remote_type), (unsigned long long)e->path.rtt_us,
-		 e->path.nominated, (unsigned int)e->channel, err_name(err));
+		 e->path.nominated, (unsigned int)e->channel, (unsigned int)e->max_bytes,
+		 e->is_found, err_name(err));
 }
 
 static void set_path_size(struct run *r, const struct overlay_event *e)

@@ -1,0 +1,177 @@
+#!/bin/bash
+# How long packets may be, with real programs: networks of several sizes, TUN devices for jumbo frames, a
+# network that shrinks during a transfer and says nothing. Argument: a build directory.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lab/lab.sh
+. "$here/lab.sh"
+# shellcheck source=tests/lab/overlay.sh
+. "$here/overlay.sh"
+# shellcheck source=tests/lab/check.sh
+. "$here/check.sh"
+
+tun_mtu=8900
+overhead=60 # IPv4, UDP, header and tag of the tunnel
+step=8	    # sizes are found to within this
+
+set_up() {
+	overlay_net home home
+	for host in alice bob server nat-a nat-b net; do widen $host; done
+	overlay_init
+	overlay_start_server
+	for host in alice bob; do
+		overlay_configure $host
+		printf '[Interface]\nMTU=%s\n' $tun_mtu >>"$LAB_DIR/$host/icetund.conf"
+		overlay_start_host $host
+		check "$host joins" overlay_join $host
+		check "$host comes up" overlay_ictl $host up
+	done
+	alice=$(overlay_address alice)
+	bob=$(overlay_address bob)
+}
+
+# Every link of HOST takes jumbo frames.
+widen() {
+	local device
+	for device in $(lab_ip "$1" -o link show | sed -n 's/^[0-9]*: \([^:@]*\).*/\1/p'); do
+		[ "$device" = lo ] || lab_ip "$1" link set "$device" mtu 9000
+	done
+}
+
+# The routers reach each other with packets of so many bytes; what hosts have remembered is forgotten.
+set_mtu() {
+	for router in nat-a nat-b; do lab_ip $router link set wan mtu "$1"; done
+	for host in alice bob server; do
+		lab_ip $host route flush cache
+	done
+}
+
+path_bytes() { check_field "$1" "[p['path']['mtu_bytes'] for p in s['peers']][0]"; } # HOST
+has_size() { # HOST LEAST MOST
+	check_is "$1" "$2 <= [p['path']['mtu_bytes'] for p in s['peers']][0] <= $3"
+}
+
+# Without a word of the router.
+make_hole() {
+	for router in nat-a nat-b; do
+		lab_exec $router nft -f - <<-RULES
+		table inet hole {
+			chain output {
+				type filter hook output priority filter
+				icmp type destination-unreachable drop
+				icmpv6 type packet-too-big drop
+			}
+		}
+		RULES
+	done
+}
+
+start_receiver() { # HOST ADDRESS
+	lab_start "receive.$1" "$1" python3 "$here/tools/transfer.py" receive "$2" 5000
+	lab_wait 10 "the receiver listens" lab_has_logged "receive.$1" ready
+}
+check_received() { # HOST, whose sender's words are in LAB_DIR/sent
+	local sent received
+	lab_wait 30 "the receiver ends" lab_has_ended "receive.$1"
+	read -ra sent <"$LAB_DIR/sent"
+	read -ra received < <(tail -n 1 "$LAB_DIR/log/receive.$1")
+	rm "$LAB_DIR/log/receive.$1"
+	[ "${sent[0]} ${sent[1]}" = "${received[0]} ${received[1]}" ] ||
+		lab_fail "sent ${sent[*]}, $1 received ${received[*]}"
+}
+
+transfer() { # FROM TO ADDRESS BYTES
+	start_receiver "$2" "$3"
+	lab_exec "$1" python3 "$here/tools/transfer.py" send "$3" 5000 "$4" >"$LAB_DIR/sent"
+	check_received "$2"
+	ok "$4 bytes of TCP from $1 to $2, SHA-256 equal"
+}
+
+# ping_bob BYTES OPTION...: IPv4 packets of so many bytes.
+ping_bob() {
+	local bytes=$1
+	shift
+	lab_exec alice ping -c 1 -W 1 -s $((bytes - 28)) "$@" "$bob" >"$LAB_DIR/ping" 2>&1
+}
+
+# Packets of the size that was found pass; of one byte more hosts are told.
+check_size() {
+	local bytes
+	bytes=$(path_bytes alice)
+	check "a packet of $bytes bytes passes" ping_bob "$bytes" -M "do"
+	[ "$bytes" = $tun_mtu ] && return
+	! ping_bob $((bytes + 1)) -M "do" || lab_fail "a packet of $((bytes + 1)) bytes passes"
+	grep -Eiq "mtu ?= ?$bytes" "$LAB_DIR/ping" || lab_fail "ping: $(cat "$LAB_DIR/ping")"
+	ok "of one byte more its sender is told: the MTU is $bytes"
+	check "without DF packets of 5000 bytes pass" ping_bob 5000 -M dont
+}
+
+# network MTU LEAST MOST: a network of this size; the sizes that may be found.
+network() {
+	local start
+	echo "a network of $1 bytes"
+	set_mtu "$1"
+	check "a restart is under way" overlay_ictl alice restart-ice bob
+	start=$(lab_now_ms)
+	for host in alice bob; do
+		lab_wait 10 "$host finds $2 to $3 bytes" has_size $host "$2" "$3"
+	done
+	ok "$(path_bytes alice) and $(path_bytes bob) bytes after $(($(lab_now_ms) - start)) ms"
+	lab_wait 10 "alice is told no more of sizes" is_found alice
+	check_size
+	transfer alice bob "$bob" 10000000
+	transfer bob alice "$alice" 3000000
+}
+
+# The last that the log says.
+is_found() { grep 'peer\.path' "$LAB_DIR/log/$1" | tail -n 1 | grep -q 'found=1'; }
+
+has_sent() { check_is alice "s['peers'][0]['sent']['bytes'] > $1"; }
+
+# The network shrinks while a transfer runs, and nobody says so.
+shrink() {
+	local before start
+	echo "a network that shrinks"
+	before=$(check_field alice "s['peers'][0]['sent']['bytes']")
+	start_receiver bob "$bob"
+	lab_start send.alice alice python3 "$here/tools/transfer.py" send "$bob" 5000 "$1"
+	lab_wait 10 "some of it is sent" has_sent $((before + $1 / 20))
+	kill -STOP "$(lab_pid send.alice)" # a moment, so that there is something left to send
+	! has_sent $((before + $1)) || lab_fail "all was sent before the network has shrunk"
+	make_hole
+	set_mtu 1300
+	kill -CONT "$(lab_pid send.alice)"
+	start=$(lab_now_ms)
+	lab_wait 30 "the sender ends" lab_has_ended send.alice
+	mv "$LAB_DIR/log/send.alice" "$LAB_DIR/sent"
+	check_received bob
+	ok "$1 bytes of TCP, SHA-256 equal, $(($(lab_now_ms) - start)) ms after that"
+	lab_wait 10 "alice finds the new size" has_size alice $((1300 - overhead - step + 1)) \
+		$((1300 - overhead))
+	ok "$(path_bytes alice) bytes"
+	check "the path has stayed" check_is alice "s['peers'][0]['restarts']['last_cause'] == '$2'"
+}
+
+is_balanced() { # HOST
+	check_is "$1" "all([
+		(o := s['data']['out'])['read'] == o['sent'] + o['unrouted']
+			+ sum(d['count'] for d in o['drops']),
+		(i := s['data']['in'])['datagrams'] + i['injected'] == i['written'] + i['control']
+			+ i['stun'] + i['relayed'] + i['empty'] + sum(d['count'] for d in i['drops'])])"
+}
+
+check_begin "$1"
+set_up
+lab_wait 10 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
+network 1500 $((1500 - overhead - step + 1)) $((1500 - overhead))
+network 1280 $((1280 - overhead - step + 1)) $((1280 - overhead))
+network 1000 $((1000 - overhead - step + 1)) $((1000 - overhead))
+network 9000 $tun_mtu $tun_mtu
+cause=$(check_field alice "s['peers'][0]['restarts']['last_cause']")
+shrink 200000000 "$cause"
+for host in alice bob; do
+	lab_wait 5 "every packet of $host is accounted for" is_balanced $host
+	check "icetund on $host ends well with SIGTERM" lab_stop $host
+done
+check_logs
+echo passed
