@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Checks that docs/ICE-CONFORMANCE.md is true of the sources.
+"""Checks that docs/ICE-CONFORMANCE.md is true of the sources, and docs/ICE-OTHERS.md of that page.
 
-usage: conformance.py [--page FILE] [ROOT]
+usage: conformance.py [ROOT]
 
 Checked: every row has one of the states and what that needs: tests that exist and are run for "yes" and
 "differs", a reason for "differs" and "no"; no row stands there twice; each constant is defined with the
-value that stands beside it; each file named exists.
+value that stands beside it; each file named exists. On the other page each row has a requirement of the
+first one with the same state, and a mark for each implementation.
 Prints one line for each fault, "file:line: what", and exits with 1 when there are any.
 """
 
@@ -17,6 +18,7 @@ import sys
 
 COLUMNS = 5  # section, what is asked, state, what icetun does, held by
 STATES = ("yes", "differs", "no")
+MARKS = ("yes", "partly", "no", "-", "?", "UDP", "UDP, TCP, TLS")
 UNITS = {"ms": 1000, "s": 1000 * 1000, "min": 60 * 1000 * 1000, "h": 3600 * 1000 * 1000}
 FACTORS = {"US_PER_MS": 1000, "US_PER_S": 1000 * 1000}
 DEFINE = re.compile(r"^#define[ \t]+([A-Z][A-Z0-9_]*_[A-Z0-9_]+|[A-Z]+)[ \t]+([^\n]*?)(?:/\*.*)?$", re.M)
@@ -31,7 +33,8 @@ class Page:
         self.root, self.path = root, path
         self.faults = []
         self.line = 0
-        self.seen = set()
+        self.seen = {}
+        self.standard = None
         self.constants = self.read_constants()
         self.ctests = self.read_ctests()
 
@@ -104,9 +107,9 @@ class Page:
             self.fault(f"the state {state!r} is none of {', '.join(STATES)}")
         if not section or not asked:
             self.fault("no section, or nothing is asked")
-        if (section, asked) in self.seen:
+        if (self.standard, section, asked) in self.seen:
             self.fault("the row stands there twice")
-        self.seen.add((section, asked))
+        self.seen[(self.standard, section, asked)] = state
         tests = [t.strip() for t in held_by.split(",") if t.strip()]
         if state != "no" and not tests:
             self.fault("no test holds it")
@@ -139,37 +142,55 @@ class Page:
             if not os.path.exists(os.path.join(self.root, path)):
                 self.fault(f"there is no {path}")
 
-    def run(self):
-        rows, heading, in_constants = 0, False, False
-        with open(self.path, encoding="utf-8") as f:
-            lines = f.read().split("\n")
-        for self.line, line in enumerate(lines, 1):
+    def rows(self):
+        """Yields the cells of each row under its heading, which is self.standard meanwhile."""
+        is_head = False
+        for self.line, line in enumerate(self.read(self.path).split("\n"), 1):
             self.check_files(line)
             if line.startswith("## "):
-                in_constants, heading = line == "## Constants", True
+                self.standard, is_head = line[3:], True
             if not line.startswith("|") or set(line) <= set("|-: "):
                 continue
-            if heading:  # the first row of a table names the columns
-                heading = False
-                continue
-            rows += 1
-            (self.check_constant if in_constants else self.check_requirement)(cells(line))
+            if not is_head:
+                yield cells(line)
+            is_head = False  # the first row of a table names the columns
+
+    def run(self):
+        rows = 0
+        for rows, row in enumerate(self.rows(), 1):
+            if self.standard == "Constants":
+                self.check_constant(row)
+            else:
+                self.check_requirement(row)
         if rows == 0:
             self.fault("there are no rows")
-        return self.faults
+
+    def run_others(self, path):
+        self.path = os.path.join(self.root, path)
+        for row in self.rows():
+            if self.standard == "Constants":
+                continue
+            state = self.seen.get((self.standard, row[0], row[1]))
+            if state is None:
+                self.fault("no such requirement in ICE-CONFORMANCE.md")
+            elif row[2] != state:
+                self.fault(f"icetun: {row[2]!r}, and {state!r} in ICE-CONFORMANCE.md")
+            for mark in row[3:]:
+                if mark not in MARKS:
+                    self.fault(f"the mark {mark!r} is none of {', '.join(MARKS)}")
 
 
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser()
-    parser.add_argument("--page")
     parser.add_argument("root", nargs="?", default=os.path.join(here, "..", ".."))
     args = parser.parse_args()
     root = os.path.abspath(args.root)
-    page = Page(root, args.page or os.path.join(root, "docs/ICE-CONFORMANCE.md"))
-    faults = page.run()
-    print("\n".join(faults) if faults else "in order")
-    return 1 if faults else 0
+    page = Page(root, os.path.join(root, "docs/ICE-CONFORMANCE.md"))
+    page.run()
+    page.run_others("docs/ICE-OTHERS.md")
+    print("\n".join(page.faults) if page.faults else "in order")
+    return 1 if page.faults else 0
 
 
 if __name__ == "__main__":

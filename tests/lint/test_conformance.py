@@ -30,8 +30,19 @@ It names `daemon/core/low/low.h`.
 | count | 7 | 7 | `LOW_COUNT` |
 """
 
+OTHERS = """# Another page
+
+## A standard
+
+| § | what is asked | icetun | that one |
+|---|---|---|---|
+| 1 | this | yes | partly |
+| 3 | more | no | - |
+"""
+
 TREE = {
     "docs/ICE-CONFORMANCE.md": PAGE,
+    "docs/ICE-OTHERS.md": OTHERS,
     "daemon/core/low/low.h": "#define LOW_PATIENCE_US (39500 * US_PER_MS) /* long */\n"
                              "#define LOW_INTERVAL_MS 10\n#define LOW_COUNT\t7u\n",
     "tests/unit/low/test_thing.c": "static void works(void **state)\n{\n}\n\n"
@@ -44,10 +55,10 @@ TREE = {
 
 
 class Conformance(unittest.TestCase):
-    def check(self, expected, old="", new=""):
+    def check(self, expected, old="", new="", page="docs/ICE-CONFORMANCE.md"):
         with tempfile.TemporaryDirectory() as root:
             for path, text in TREE.items():
-                if path.endswith(".md"):
+                if path == page:
                     self.assertIn(old, text)
                     text = text.replace(old, new, 1) if old else text
                 full = os.path.join(root, path)
@@ -102,6 +113,12 @@ class Conformance(unittest.TestCase):
 
     def test_missing_file(self):
         self.check("there is no daemon/core/low/high.h", "low/low.h", "low/high.h")
+
+    def test_others(self):
+        page = "docs/ICE-OTHERS.md"
+        self.check("icetun: 'no', and 'yes' in ICE-CONFORMANCE.md", "| yes |", "| no |", page)
+        self.check("no such requirement", "| 1 | this", "| 1 | that", page)
+        self.check("the mark 'maybe'", "partly", "maybe", page)
 
 
 if __name__ == "__main__":
