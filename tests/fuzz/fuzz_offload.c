@@ -1,14 +1,16 @@
 /*
  * Cutting and joining packets. The first byte chooses: a superpacket with hints of any kind, cut and
  * compared with the plain model; a batch of packets, as flows make them and with single bytes changed,
- * joined and held to the model; or a packet of any bytes.
+ * joined and held to the model; or a packet of any bytes, which is also fragmented and answered.
  */
 #include <string.h>
 
 #include "daemon/core/base/cursor.h"
+#include "daemon/core/tunnel/fragment.h"
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/packet.h"
 #include "daemon/core/tunnel/segment.h"
+#include "daemon/core/tunnel/too_big.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/coalesce_model.h"
 
@@ -85,6 +87,29 @@ static void cut_genuine(struct rd *r)
 	fuzz_check(count == s.count);
 }
 
+/* What the data plane does with a packet that is longer than @max, on a copy. */
+static void refuse_anything(const uint8_t *bytes, size_t len, size_t max)
+{
+	uint8_t message[TOO_BIG_MAX_BYTES], *copy = malloc(len), *out;
+	size_t out_len = too_big_write(bytes, len, max, message), joined = 0;
+	size_t header = model_ip_bytes(bytes);
+	struct fragmenter f;
+
+	fuzz_check(copy && out_len <= sizeof(message));
+	fuzz_check(out_len == 0 || model_ip_bytes(message) + 8 < out_len);
+	memcpy(copy, bytes, len);
+	segment_clamp_mss(copy, len, max, false);
+	if (fragment_is_allowed(copy) && fragment_begin(&f, copy, len, max) == OK) {
+		while (fragment_next(&f, &out, &out_len)) {
+			fuzz_check(out >= copy && out + out_len <= copy + len && out_len <= max);
+			joined += out_len - header;
+			memset(out, 0, out_len);
+		}
+		fuzz_check(joined == len - header);
+	}
+	free(copy);
+}
+
 static void cut_anything(struct rd *r)
 {
 	struct segment_hints h = {.is_partial = rd_u8(r) & 1,
@@ -102,6 +127,8 @@ static void cut_anything(struct rd *r)
 	bytes = malloc(len ? len : 1);
 	fuzz_check(bytes);
 	rd_copy(r, bytes, len);
+	if (tunnel_inner_read(bytes, len, &inner) == OK && inner.kind != TUNNEL_INNER_CONTROL)
+		refuse_anything(bytes, inner.len, max);
 	if (tunnel_inner_read(bytes, len, &inner) == OK &&
 	    segment_begin(&s, bytes, inner.len, &h, max, may_be_partial) == OK) {
 		while (segment_next(&s, &out, &out_len)) {
