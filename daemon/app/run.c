@@ -93,10 +93,14 @@ static void set_path_size(struct run *r, const struct overlay_event *e)
 	struct overlay_peer_info info;
 	enum err err = data_plane_set_path_size(r->data, e->peer, e->max_bytes, e->is_found);
 
-	if (overlay_peer(r->overlay, e->peer, &info) == OK)
-		log_info("peer.path_size", "peer=%s bytes=%u found=%d result=%s",
-			 log_quote(info.name).text, (unsigned int)e->max_bytes, e->is_found,
-			 err_name(err));
+	if (overlay_peer(r->overlay, e->peer, &info) != OK)
+		return;
+	if (e->is_found)
+		log_info("peer.path_size", "peer=%s bytes=%u found=1 result=%s",
+			 log_quote(info.name).text, (unsigned int)e->max_bytes, err_name(err));
+	else
+		log_debug("peer.path_size", "peer=%s bytes=%u found=0 result=%s",
+			  log_quote(info.name).text, (unsigned int)e->max_bytes, err_name(err));
 }
 
 static void on_registered(struct run *r)

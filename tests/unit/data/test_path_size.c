@@ -208,15 +208,12 @@ static void say_ip6(uint8_t *packet, size_t len)
 	say(packet, len);
 }
 
-/* IPv6 has a right to 1,280 bytes: in pieces outside, over a link that would refuse it whole. */
-static void ip6_has_its_minimum(void **state)
+/* A session between the IPv6 addresses of the hosts. */
+static void be_ip6(void)
 {
-	struct netaddr a4 = a.overlay, b4 = b.overlay, b6 = ip("fd00:2::1");
+	struct netaddr b4 = b.overlay, b6 = ip("fd00:2::1");
 	struct route_table *routes;
-	struct data_input input;
-	uint8_t packet[2000], buf[65536];
 
-	(void)state;
 	a.overlay = ip("fd00:1::1");
 	b.overlay = b6;
 	host_link(&a, &b, 2000, CIPHER);
@@ -225,28 +222,69 @@ static void ip6_has_its_minimum(void **state)
 	host_add_route(routes, &b4, 32, 2);
 	assert_int_equal(data_plane_set_routes(a.plane, routes), OK);
 	route_table_destroy(routes);
-	set_size(&a, PATH_BYTES, true);
+}
+
+/* Passes over a link that refuses it whole; and whole it is again with the next packet. */
+static void expect_pieces(const char *link, uint16_t max_bytes)
+{
+	uint8_t packet[2000], buf[65536];
+	struct data_input input;
+
 	if (has_net)
-		netns_ip_ok("link set lo mtu 1000");
+		netns_ipf("link set lo mtu %s", link);
+	set_size(&a, max_bytes, true);
 	say_ip6(packet, 1280);
 	assert_int_equal(take(&b, buf, sizeof(buf)), 1280);
 	assert_memory_equal(buf, packet, 1280);
 	if (has_net) {
-		/* For this packet only. */
 		set_size(&a, 0, false);
 		say_ip6(packet, 1280);
 		host_pop(&a, &input, buf);
 		assert_int_equal(input.kind, DATA_INPUT_TOO_LONG);
-		set_size(&a, PATH_BYTES, true);
 		netns_ip_ok("link set lo mtu 65536");
 	}
+}
+
+/* IPv6 has a right to 1,280 bytes: in pieces outside. */
+static void ip6_has_its_minimum(void **state)
+{
+	uint8_t packet[2000], buf[2000];
+
+	(void)state;
+	be_ip6();
+	expect_pieces("1000", PATH_BYTES);
 	/* One more is one too many; and of less than the minimum IPv6 knows nothing. */
+	set_size(&a, PATH_BYTES, true);
 	say_ip6(packet, 1281);
 	assert_int_equal(take(&a, buf, sizeof(buf)), 1280);
 	assert_int_equal(buf[40], 2);
 	assert_int_equal(model_get32(buf + 44), 1280);
-	a.overlay = a4;
-	b.overlay = b4;
+}
+
+/* The same over IPv6 outside, where nobody on the way fragments. */
+static void ip6_in_ip6(void **state)
+{
+	struct data_path path = {.socket = SOCKET + 1};
+	struct netaddr loopback = ip("::1");
+	int fds[2];
+
+	(void)state;
+	if (!has_net)
+		skip();
+	/* A link below 1,280 loses its IPv6, and has it again when it comes up. */
+	netns_ip_ok("link set lo down");
+	netns_ip_ok("link set lo up");
+	be_ip6();
+	assert_int_equal(net_udp_open(&loopback, 0, &fds[0], &path.remote), OK);
+	assert_int_equal(data_plane_add_socket(a.plane, path.socket, &fds[0], 1), OK);
+	assert_int_equal(net_udp_open(&loopback, 0, &fds[1], &path.remote), OK);
+	assert_int_equal(data_plane_add_socket(b.plane, path.socket, &fds[1], 1), OK);
+	assert_int_equal(data_plane_set_path(a.plane, 2, 2001, &path), OK);
+	expect_pieces("1300", 1200);
+	data_plane_remove_socket(a.plane, path.socket);
+	data_plane_remove_socket(b.plane, path.socket);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* --- MSS -------------------------------------------------------------------------------------- */
@@ -323,6 +361,7 @@ int main(void)
 		TEST(without_df_it_is_fragmented),
 		TEST(tcp_is_cut),
 		TEST(ip6_has_its_minimum),
+		TEST(ip6_in_ip6),
 		TEST(the_mss_is_lowered_both_ways),
 		TEST(control_hears_of_it_once),
 		TEST(no_path_has_no_size),
