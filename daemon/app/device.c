@@ -118,7 +118,7 @@ enum problem device_start_data(struct run *r, char *detail)
 	struct data_params params = {
 		.workers = tun_device_queues(r->tun),
 		.max_peers = APP_MAX_PEERS,
-		.max_sessions = 4 * APP_MAX_PEERS,
+		.max_sessions = 6 * APP_MAX_PEERS,
 		.ring_bytes = 256 * 1024,
 		.offloads = {.vnet_header = tun.vnet_hdr,
 			     .tun_tcp = tun.tso,

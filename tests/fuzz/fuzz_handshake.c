@@ -25,6 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		   memcmp(h.ciphers, i.ciphers, sizeof(h.ciphers)) == 0);
 	fuzz_check(h.timestamp_us == i.timestamp_us && h.receiver_index == i.receiver_index &&
 		   h.lanes == i.lanes && h.mtu_bytes == i.mtu_bytes &&
-		   h.features == i.features);
+		   h.features == i.features && h.seen_us == i.seen_us);
 	return 0;
 }

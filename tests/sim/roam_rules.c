@@ -45,8 +45,6 @@ struct end {
 	size_t name_count;
 	uint32_t heard[MAX_SESSIONS]; /* sessions */
 	size_t heard_count;
-	uint32_t used[MAX_SESSIONS]; /* sessions that had the path */
-	size_t used_count;
 	uint64_t keys[MAX_SESSIONS]; /* to send with */
 	size_t key_count;
 	struct sealed sealed[SEALED_SLOTS];
@@ -59,7 +57,6 @@ struct end {
 
 static struct end ends[2];
 static struct mesh *mesh;
-static bool strict;
 static uint64_t used_us, fault_us;
 static const char *fault;
 static struct roam_rules_counts counts;
@@ -224,18 +221,13 @@ static void on_received(struct mesh_host *h, uint16_t socket, const struct netad
 		on_response(&ends[number_of(h)], socket, from, &m);
 }
 
-static bool is_in(const uint32_t *sessions, size_t count, uint32_t session)
+static bool is_heard(const struct end *e, uint32_t session)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (sessions[i] == session)
+	for (size_t i = 0; i < e->heard_count; i++) {
+		if (e->heard[i] == session)
 			return true;
 	}
 	return false;
-}
-
-static bool is_heard(const struct end *e, uint32_t session)
-{
-	return is_in(e->heard, e->heard_count, session);
 }
 
 static void on_tun_packet(struct end *e, const uint8_t *plain)
@@ -262,9 +254,7 @@ static void on_opened(struct mesh_host *h, uint32_t session, bool over_path, con
 		return;
 	s = find_sealed(&ends[1 - number_of(h)], sealed_id(&header));
 	counts.opened++;
-	if (s->id && !s->delivered && !plain && !is_in(e->used, e->used_count, session) && !strict)
-		counts.unready++;
-	else if (s->id && !s->delivered && !plain)
+	if (s->id && !s->delivered && !plain)
 		fail("deliver: a sealed datagram does not open");
 	s->delivered = s->id != 0;
 	if (!plain)
@@ -312,8 +302,6 @@ static void on_path(struct mesh_host *h, const struct overlay_event *v)
 	    !netaddr_equal(&h->path.remote, &v->path.remote))
 		e->broken_us = 0;
 	e->generation = v->path.generation;
-	if (!is_in(e->used, e->used_count, v->session) && e->used_count < MAX_SESSIONS)
-		e->used[e->used_count++] = v->session;
 }
 
 static void on_keys(struct mesh_host *h, const struct overlay_event *v)
@@ -358,7 +346,7 @@ static void on_event(struct mesh_host *h, const struct overlay_event *v)
 
 /* --- for the test --- */
 
-void roam_rules_begin(struct mesh *m, bool be_strict)
+void roam_rules_begin(struct mesh *m)
 {
 	static const struct mesh_watch watch = {
 		.sent = on_sent, .received = on_received, .opened = on_opened, .event = on_event};
@@ -367,7 +355,6 @@ void roam_rules_begin(struct mesh *m, bool be_strict)
 	counts = (struct roam_rules_counts){0};
 	fault = NULL;
 	mesh = m;
-	strict = be_strict;
 	used_us = m->now_us;
 	m->watch = &watch;
 }

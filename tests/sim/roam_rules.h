@@ -8,9 +8,8 @@
  *	make	     a session takes over from another that has a path only after something authenticated
  *		     has come with the new keys
  *	break	     a path that lives, by the network's own knowledge, is not taken away, nor are its keys
- *	deliver	     what the network delivers of sealed datagrams opens, the first time, when their session
- *		     has or had the path at the end they come to (strict: always). So no packet is lost then but
- *		     by the network
+ *	deliver	     what the network delivers of sealed datagrams opens, the first time. So no packet is lost
+ *		     but by the network
  *	once	     no packet of the TUN arrives twice
  *	nonce	     no key is given out twice; under a key no counter stands for two different texts
  */
@@ -19,8 +18,8 @@
 
 #include "tests/support/mesh.h"
 
-/* Watches @m, which has two hosts, from now on; one mesh at a time. @strict: see "deliver". */
-void roam_rules_begin(struct mesh *m, bool strict);
+/* Watches @m, which has two hosts, from now on; one mesh at a time. */
+void roam_rules_begin(struct mesh *m);
 /* To be called between events, at least each 10 ms: looks which paths live. */
 void roam_rules_look(void);
 /* Traffic of the TUN, sent since the last call, keeps both ends awake. */
@@ -30,7 +29,6 @@ const char *roam_rules_fault(uint64_t *ret_us);
 /* How often each rule was asked: for a test that it is not idle. */
 struct roam_rules_counts {
 	uint64_t sealed, switches, clears, opened, packets, keys;
-	uint64_t unready; /* did not open, the session never had the path at that end */
 };
 struct roam_rules_counts roam_rules_counts(void);
 /* Whether the packet of @to that has this number arrived. */

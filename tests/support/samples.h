@@ -177,6 +177,7 @@ static inline struct signal_handshake sample_handshake(bool full, const uint8_t 
 	memset(h.ice.ufrag, 'u', ICE_UFRAG_MAX_BYTES);
 	memset(h.ice.pwd, '/', ICE_PWD_MAX_BYTES);
 	h.features = UINT32_MAX;
+	h.seen_us = UINT64_MAX;
 	h.ice.ta_ms = 10;
 	h.ice.lite = true;
 	h.ice.end_of_candidates = true;

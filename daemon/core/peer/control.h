@@ -6,7 +6,7 @@
  *
  *	PING   id (8 bytes)	answered with PONG and the same id
  *	PONG   id (8 bytes)
- *	HELLO  nothing		the sender can send on this path; the first packet of a session
+ *	HELLO  nothing		the sender sends with this session from now on, and with none before it
  *	CLOSE  nothing		the sender forgets the session now
  *	OFFER  Noise message 1	in-band renewal of the keys
  *	ANSWER Noise message 2
@@ -42,7 +42,8 @@ enum control_type {
 	CONTROL_PROBED = 11,
 };
 
-/* The id of a PING that asks whether packets come over a new path, until something comes back. */
+/* The id of a PING that asks whether packets come over a new path, until something comes back. It does not
+ * say that its sender uses the session for its data. */
 #define CONTROL_PATH_PING 0
 
 /* Largest control packet but for PROBE: a Noise message without candidates fits. */

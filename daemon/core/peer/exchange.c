@@ -103,10 +103,12 @@ static enum err make_payload(struct overlay *o, const struct peer *p, struct ses
 			if (aead_cipher_is_fast(ciphers[i]))
 				h->ciphers[h->cipher_count++] = (uint8_t)ciphers[i];
 		}
-		h->timestamp_us = exchange_next_stamp(o, now_us);
+		h->seen_us = stamp_get(&o->stamps, p->name);
 	} else {
 		h->ciphers[h->cipher_count++] = (uint8_t)s->cipher;
 	}
+	s->stamp_us = exchange_next_stamp(o, now_us);
+	h->timestamp_us = s->stamp_us;
 	e = signal_handshake_encode(h, out, cap, ret_len);
 	secret_wipe(h, sizeof(*h));
 	free(h);
@@ -179,7 +181,7 @@ static enum err offer(struct overlay *o, struct peer *p, struct session *s, uint
 		session_destroy(o, s, now_us);
 		return e;
 	}
-	session_destroy(o, p->next, now_us);
+	session_retire(o, p, p->next, now_us);
 	p->next = s;
 	exchange_resend(o, p, s);
 	return OK;
@@ -221,7 +223,7 @@ static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_
 	if (s->restart) {
 		p->next = s;
 	} else if (!p->current || !p->current->has_path) {
-		session_destroy(o, p->current, now_us);
+		session_retire(o, p, p->current, now_us);
 		p->current = s;
 		mtu_forget(p);
 		if (p->next == s)
@@ -259,6 +261,13 @@ static enum err prepare_agent(struct overlay *o, struct peer *p, struct session 
 			  : session_open_agent(o, p, s, now_us);
 }
 
+static enum err set_remote(struct peer *p, struct session *s, const struct signal_handshake *h,
+			   uint64_t now_us)
+{
+	memcpy(s->remote_ufrag, h->ice.ufrag, sizeof(s->remote_ufrag));
+	return ice_agent_set_remote(session_agent(p, s), now_us, &h->ice);
+}
+
 static enum err make_answer(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
 			    const struct signal_handshake *h, uint64_t now_us)
 {
@@ -269,7 +278,7 @@ static enum err make_answer(struct overlay *o, struct peer *p, struct session *s
 	if (e == OK)
 		e = session_start(o, p, s, n, h->receiver_index, h->lanes, now_us);
 	if (e == OK)
-		e = ice_agent_set_remote(session_agent(p, s), now_us, &h->ice);
+		e = set_remote(p, s, h, now_us);
 	if (e != OK && s->restart)
 		ice_agent_abandon_restart(p->current->agent, now_us);
 	return e;
@@ -290,7 +299,7 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 	if (e != OK)
 		return e;
 	exchange_accept_stamp(o, p, h->timestamp_us);
-	session_destroy(o, p->next, now_us);
+	session_retire(o, p, p->next, now_us);
 	p->next = NULL;
 	settle(o, p, s, now_us);
 	exchange_resend(o, p, s);
@@ -323,6 +332,17 @@ static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, u
 	return e;
 }
 
+/* Glare: both have offered, and neither knew of the other's offer. That of the higher identifier stands (RFC
+ * 8445 has no rule). A sender that knew of ours has given it up for this one. */
+static bool is_glare_won(const struct overlay *o, const struct peer *p,
+			 const struct signal_handshake *h)
+{
+	const struct session *s = p->next;
+
+	return s && s->noise && (s->agent || s->restart) && h->seen_us < s->stamp_us &&
+	       strcmp(o->own.name, p->name) > 0;
+}
+
 static enum err take_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
 			   size_t len)
@@ -338,6 +358,10 @@ static enum err take_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 	}
 	if (e == OK)
 		e = open_offer(o, p, n, now_us, body, len, h);
+	if (e == OK && is_glare_won(o, p, h)) {
+		exchange_accept_stamp(o, p, h->timestamp_us);
+		e = DROP_STATE;
+	}
 	if (e == OK)
 		e = answer(o, p, s, n, h, now_us);
 	if (e != OK)
@@ -364,14 +388,6 @@ enum err exchange_on_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			return OK;
 		}
 	}
-	/* Glare: both have offered; that of the higher identifier stands (RFC 8445 has no rule). */
-	if (p->next && p->next->noise && strcmp(o->own.name, p->name) > 0) {
-		memcpy(p->refused_xid, xid, sizeof(p->refused_xid));
-		return DROP_STATE;
-	}
-	/* Its second copy may come when ours has been answered already. */
-	if (memcmp(p->refused_xid, xid, SIGNAL_XID_BYTES) == 0)
-		return DROP_STALE;
 	if (p->last_offer_us && now_us - p->last_offer_us < OFFER_SPACING_US)
 		return DROP_LIMIT;
 	p->last_offer_us = now_us;
@@ -422,8 +438,11 @@ enum err exchange_on_answer(struct overlay *o, struct peer *p, uint64_t now_us,
 	if (e == OK) {
 		noise_destroy(s->noise);
 		s->noise = NULL;
+		s->shared = true;
+		if (exchange_stamp_is_new(o, p, h->timestamp_us))
+			exchange_accept_stamp(o, p, h->timestamp_us);
 		settle(o, p, s, now_us);
-		e = ice_agent_set_remote(session_agent(p, s), now_us, &h->ice);
+		e = set_remote(p, s, h, now_us);
 	}
 	secret_wipe(o->plain, sizeof(o->plain));
 	if (h)

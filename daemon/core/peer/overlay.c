@@ -363,7 +363,10 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 	if (e != OK)
 		return drop_count(&o->drops, e);
 	if (over_path)
-		session_on_heard(o, p, s, now_us);
+		session_on_heard(o, p, s, now_us,
+				 m.type != CONTROL_PING || m.id != CONTROL_PATH_PING);
+	else
+		session_on_shared(o, p, s, now_us);
 	switch (m.type) {
 	case CONTROL_PING:
 		e = answer_ping(o, p, s, m.id);
@@ -423,7 +426,7 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 		p->address = inner.destination;
 	}
 	idle_on_use(o, p, now_us);
-	if (p->current && p->current->has_path && !p->asleep) {
+	if (p->current && p->current->has_path && p->current->shared && !p->asleep) {
 		/* The path came up while the packet was on its way here. */
 		return drop_count(&o->drops, session_send(o, p->current, packet, len));
 	}
@@ -441,7 +444,7 @@ void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer,
 	struct session *s = p ? session_of_index(p, session) : NULL;
 
 	if (s) {
-		session_on_heard(o, p, s, now_us);
+		session_on_heard(o, p, s, now_us, true);
 		idle_on_use(o, p, now_us);
 	}
 	if (s && s == p->current) {

@@ -72,8 +72,7 @@ void peer_update_timer(struct overlay *o, struct peer *p)
 
 	if (p->state == OVERLAY_PEER_FAILED && p->wants_connection)
 		due = deadline_min(due, p->pause_until_us);
-	if (p->old)
-		due = deadline_min(due, p->old_until_us);
+	due = deadline_min(due, session_deadline(p));
 	due = deadline_min(due, p->rekey_us);
 	due = deadline_min(due, restart_deadline(p));
 	due = deadline_min(due, idle_deadline(p));
@@ -81,16 +80,14 @@ void peer_update_timer(struct overlay *o, struct peer *p)
 	heap_set(&o->timers, &p->timer, due);
 }
 
-void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
+void peer_retire_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	if (p->current && p->current->has_path)
 		event_push(o, OVERLAY_EVENT_PATH_CLEAR, p->number);
-	session_destroy(o, p->current, now_us);
-	session_destroy(o, p->next, now_us);
-	session_destroy(o, p->old, now_us);
+	session_retire(o, p, p->current, now_us);
+	session_retire(o, p, p->next, now_us);
 	p->current = NULL;
 	p->next = NULL;
-	p->old = NULL;
 	p->retry_us = DEADLINE_NONE;
 	p->give_up_us = DEADLINE_NONE;
 	p->rekey_us = DEADLINE_NONE;
@@ -103,9 +100,18 @@ void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
 	p->restart.give_up_us = DEADLINE_NONE;
 }
 
+void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	peer_retire_sessions(o, p, now_us);
+	for (size_t i = 0; i < SESSION_MAX_OLD; i++) {
+		session_destroy(o, p->old[i], now_us);
+		p->old[i] = NULL;
+	}
+}
+
 void peer_fail(struct overlay *o, struct peer *p, uint64_t now_us, enum overlay_reason reason)
 {
-	peer_drop_sessions(o, p, now_us);
+	peer_retire_sessions(o, p, now_us);
 	o->drops.count[DROP_NO_ROUTE] += packet_clear(o->pool, &p->queue);
 	p->wants_connection = false;
 	p->pause_us = p->pause_us ? 2 * p->pause_us : BACKOFF_MIN_US;
@@ -135,7 +141,7 @@ static void attempt(struct overlay *o, struct peer *p, uint64_t now_us)
 
 void peer_begin_anew(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	peer_drop_sessions(o, p, now_us);
+	peer_retire_sessions(o, p, now_us);
 	p->wants_connection = true;
 	attempt(o, p, now_us);
 	peer_update_timer(o, p);
@@ -190,7 +196,7 @@ static void give_up(struct overlay *o, struct peer *p, uint64_t now_us)
 		peer_fail(o, p, now_us, OVERLAY_REASON_NO_ANSWER);
 	} else if (p->next) {
 		/* A second session that did not come about; the first one lives on. */
-		session_destroy(o, p->next, now_us);
+		session_retire(o, p, p->next, now_us);
 		p->next = NULL;
 		p->retry_us = DEADLINE_NONE;
 	}
@@ -198,10 +204,7 @@ static void give_up(struct overlay *o, struct peer *p, uint64_t now_us)
 
 void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	if (p->old && now_us >= p->old_until_us) {
-		session_destroy(o, p->old, now_us);
-		p->old = NULL;
-	}
+	session_on_deadline(o, p, now_us);
 	if (now_us >= p->rekey_us)
 		rekey_on_deadline(o, p, now_us);
 	restart_on_deadline(o, p, now_us);
@@ -245,11 +248,11 @@ static void on_agent_state(struct overlay *o, struct peer *p, struct session *s,
 		break;
 	}
 	if (s == p->next) {
-		session_destroy(o, s, now_us);
+		session_retire(o, p, s, now_us);
 		p->next = NULL;
 		if (!p->current)
 			peer_fail(o, p, now_us, OVERLAY_REASON_NO_PATH);
-	} else if (s->has_path) {
+	} else if (s->has_path && s->shared) {
 		restart_on_lost(o, p, now_us, OVERLAY_RESTART_PATH_LOST);
 	} else if (p->state != OVERLAY_PEER_ROAMING) {
 		peer_fail(o, p, now_us, OVERLAY_REASON_NO_PATH);

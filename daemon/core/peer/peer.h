@@ -15,9 +15,24 @@
  *	rekey.c      renewal of the keys inside the tunnel
  *	mtu.c	     how long packets to a peer may be
  *
- * A peer has at most two sessions: `current` carries its data, `next` is being made. A session is an
- * ICE agent and keys. A `next` without an agent of its own is new keys for the agent of `current`: for
- * its path (rekey.c), or for its next generation (restart.c). Sessions are allocated when an offer is made or answered, never for a packet.
+ * A session is an ICE agent and keys. Of a peer, `current` carries its data and `next` is being made. A
+ * `next` without an agent of its own is new keys for the agent of `current`: for its path (rekey.c), or
+ * for its next generation (restart.c). Sessions are allocated when an offer is made or answered, never
+ * for a packet. At every moment:
+ *
+ *	- A session sends only what the peer can open: nothing before it is known that the peer has the
+ *	  keys too (`shared`). The answer shows it to the host that has offered; anything sealed with the
+ *	  keys shows it to the other one.
+ *	- It sends over a pair that ICE has validated, and only while that is so.
+ *	- `next` takes over when something has come that the peer sealed with its keys (`heard`), so the new
+ *	  path works in both directions. Without a path there is nothing to lose, and it takes over as
+ *	  soon as it may send.
+ *	- What has keys is not forgotten when it is given up or replaced, but *retired*: it opens what the
+ *	  peer may still send with it. The peer has left it for good when it is heard to send with a later
+ *	  one, other than to ask (CONTROL_PATH_PING); what is in flight then has LINGER_US to arrive.
+ *	- A message counts once. Offers and answers have rising stamps, and one that is not above all that
+ *	  came from its sender has been overtaken or replayed. An offer says which stamp of ours its sender
+ *	  has seen: when that includes our own open offer, the sender has given that up.
  */
 #ifndef ICETUN_PEER_PEER_H
 #define ICETUN_PEER_PEER_H
@@ -43,8 +58,11 @@
 /* Pause after a failed attempt: doubles from the first to the second value. */
 #define BACKOFF_MIN_US (1 * US_PER_S)
 #define BACKOFF_MAX_US (60 * US_PER_S)
-/* A replaced session still opens what is in flight for so long. */
+/* How long something may be in flight. */
 #define SESSION_LINGER_US (5 * US_PER_S)
+/* A retired session opens for so long at most: keys are not older than that when they are in use. */
+#define SESSION_RETIRED_US TUNNEL_REJECT_AFTER_US
+#define SESSION_MAX_OLD	   4
 /* One more answer of the same peer is not computed within this time. */
 #define OFFER_SPACING_US (100 * US_PER_MS)
 #define EVENT_SLOTS	 1024
@@ -71,12 +89,20 @@ struct session {
 	uint16_t mtu_bytes;	       /* of the peer's TUN device; 0: not known */
 	struct session_secret *secret; /* NULL until there are keys */
 	struct tunnel_tx *tx;	       /* the control lane */
+	char remote_ufrag[ICE_UFRAG_MAX_BYTES + 1]; /* of the ICE generation that it belongs to */
+	bool shared;	     /* the peer is known to have the keys */
 	bool has_path;
 	struct ice_path path;
 	bool heard;	     /* authenticated data came over it */
+	bool used;	     /* the peer sends with it, and with none before it */
 	uint64_t heard_us;   /* the last time, or when its path began */
+	uint64_t ask_us;     /* when the peer is asked whether it hears us, DEADLINE_NONE */
+	uint32_t asked;	     /* how often */
 	bool restart;	     /* it is for the next generation of the current session's agent */
 	uint32_t generation; /* of a restart that has a path */
+	uint32_t order;	     /* later keys have a higher one */
+	uint64_t until_us;   /* retired: when it is forgotten */
+	uint64_t stamp_us;   /* of our offer or answer */
 	struct tunnel_rekey rekey;
 	uint32_t candidates_version; /* of our candidates that the peer was told */
 	uint8_t *message;	     /* our offer or answer, to send it again */
@@ -122,8 +148,8 @@ struct peer {
 	enum overlay_reason reason;
 	uint64_t since_us;
 	struct session *current, *next;
-	struct session *old; /* replaced, opens late packets until old_until_us */
-	uint64_t old_until_us;
+	struct session *old[SESSION_MAX_OLD]; /* retired */
+	uint32_t last_order;
 	struct packet_list queue;
 	struct heap_node timer;
 	uint8_t lookup_xid[SIGNAL_XID_BYTES];
@@ -133,8 +159,7 @@ struct peer {
 	uint64_t rekey_us; /* when the keys of `current` want attention */
 	uint64_t pause_until_us;
 	uint64_t pause_us;
-	uint64_t last_offer_us;		       /* when the last offer was looked at */
-	uint8_t refused_xid[SIGNAL_XID_BYTES]; /* of the last offer that lost against ours */
+	uint64_t last_offer_us; /* when the last offer was looked at */
 	uint64_t move_us;  /* not before is its path moved to another relay again */
 	uint32_t activity; /* packets that our busiest lane sealed between the last two looks */
 	uint64_t sealed_packets;
@@ -221,7 +246,8 @@ void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_on_error(struct overlay *o, struct peer *p, uint64_t now_us, enum signal_error error);
 void peer_on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e);
 void peer_update_timer(struct overlay *o, struct peer *p);
-/* Forgets all sessions. */
+/* Gives all sessions up. The second one retires none. */
+void peer_retire_sessions(struct overlay *o, struct peer *p, uint64_t now_us);
 void peer_drop_sessions(struct overlay *o, struct peer *p, uint64_t now_us);
 
 /* exchange.c */
@@ -355,17 +381,20 @@ MUST_USE enum err session_open_agent(struct overlay *o, struct peer *p, struct s
 MUST_USE enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 				      struct session **ret);
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us);
+/* It is given up, or replaced: it only opens what the peer may still send. Without keys it is destroyed.
+ * NULL is fine. The caller forgets it. */
+void session_retire(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
 /* Takes the keys of a finished handshake, for s->cipher, and announces the session. @lanes: that the
  * peer will use. Return: OK, ERR_*. */
 MUST_USE enum err session_start(struct overlay *o, struct peer *p, struct session *s,
 				struct noise *n, uint32_t remote_index, uint8_t lanes,
 				uint64_t now_us);
-/* New keys go over the path of the old ones, and greet. */
+/* New keys go over the path of the old ones. */
 void session_take_path(struct session *s, const struct session *from);
 struct session *session_of_index(struct peer *p, uint32_t local_index);
 struct session *session_of_agent(struct peer *p, const struct ice_agent *agent);
 /* Seals one packet on the control lane and queues it for the session's path.
- * Return: OK, ERR_WRONG_STATE without a path, ERR_*. */
+ * Return: OK; ERR_WRONG_STATE without a path, or while the peer may not have the keys; ERR_*. */
 MUST_USE enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain,
 			       size_t len);
 MUST_USE enum err session_send_control(struct overlay *o, struct session *s,
@@ -378,7 +407,16 @@ void session_tell_path(struct overlay *o, struct peer *p, const struct session *
 /* ICE found or moved the path of @s. */
 void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		     const struct ice_path *path);
-/* Authenticated data came over @s: where it is the next session, it becomes the current one. */
-void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
+/* The peer is known to have the keys of @s. */
+void session_on_shared(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
+/* Authenticated data came over @s: where it is the next session, it becomes the current one. @uses: it was
+ * no question, so the peer sends with these keys from now on and with none before them. */
+void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
+		      bool uses);
+/* p->next, new keys for the path of the present ones, takes over: the answer has shown that the peer has
+ * them, too. */
+void session_take_over(struct overlay *o, struct peer *p, uint64_t now_us);
+void session_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+uint64_t session_deadline(const struct peer *p);
 
 #endif

@@ -3,7 +3,8 @@
  * packets, without ICE. The end that wrote message 1 of the present keys begins; the other end steps
  * in when that one does not (the policy is core/tunnel/rekey.h). Message 1 goes out again each second
  * until its answer comes or the present keys expire. The answer proves the new keys to the one that
- * began; a packet under the new keys proves them to the other.
+ * began, which asks with them until the other one is heard; a packet under the new keys proves them to
+ * that one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #define PAYLOAD_BYTES (4 + 8)
 
 static enum err write_message(struct overlay *o, struct session *s, struct noise *n,
-			      uint64_t stamp_us)
+			      uint64_t now_us)
 {
 	uint8_t payload[PAYLOAD_BYTES];
 	struct wr w = wr_init(payload, sizeof(payload));
@@ -24,9 +25,9 @@ static enum err write_message(struct overlay *o, struct session *s, struct noise
 	size_t len;
 	enum err e;
 
-	(void)o;
+	s->stamp_us = exchange_next_stamp(o, now_us);
 	wr_u32be(&w, s->local_index);
-	wr_u64be(&w, stamp_us);
+	wr_u64be(&w, s->stamp_us);
 	s->message = malloc(cap);
 	if (!s->message)
 		return ERR_NO_MEMORY;
@@ -77,7 +78,7 @@ static void begin(struct overlay *o, struct peer *p, uint64_t now_us)
 	s->mtu_bytes = p->current->mtu_bytes;
 	random_bytes(&o->random, s->xid, sizeof(s->xid));
 	if (exchange_make_noise(o, p, s, EXCHANGE_LABEL_REKEY, &s->noise) != OK ||
-	    write_message(o, s, s->noise, exchange_next_stamp(o, now_us)) != OK) {
+	    write_message(o, s, s->noise, now_us) != OK) {
 		session_destroy(o, s, now_us);
 		return;
 	}
@@ -143,13 +144,13 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 	if (e == OK && !exchange_stamp_is_new(o, p, stamp_us))
 		e = DROP_STALE;
 	if (e == OK)
-		e = write_message(o, s, n, 0);
+		e = write_message(o, s, n, now_us);
 	if (e == OK)
 		e = session_start(o, p, s, n, index, p->current->lanes, now_us);
 	if (e != OK)
 		return e;
 	exchange_accept_stamp(o, p, stamp_us);
-	session_destroy(o, p->next, now_us);
+	session_retire(o, p, p->next, now_us);
 	p->next = s;
 	p->retry_us = DEADLINE_NONE;
 	session_take_path(s, p->current);
@@ -210,8 +211,8 @@ enum err rekey_on_answer(struct overlay *o, struct peer *p, uint64_t now_us, con
 		return e;
 	noise_destroy(s->noise);
 	s->noise = NULL;
-	session_take_path(s, p->current);
-	/* The answer proves that the other end has the keys: no need to wait for its data. */
-	session_on_heard(o, p, s, now_us);
+	if (exchange_stamp_is_new(o, p, stamp_us))
+		exchange_accept_stamp(o, p, stamp_us);
+	session_take_over(o, p, now_us);
 	return OK;
 }

@@ -5,7 +5,7 @@
  *		  has the new candidates by trickle
  *	begun     the offer went out, inside the tunnel and through the rendezvous, and goes again after
  *		  0.5, 1, 2, 4 s and then every 4 s; or the peer's offer was answered
- *	has path  ICE has a valid pair: a PING goes over it with the new keys, every 100 ms
+ *	has path  ICE has a valid pair: the host that offered asks with the new keys, every 100 ms
  *	switched  something authenticated came over it: it carries the data
  *	failed    39.5 s are over. The old path stays; it is tried again after 1, 2, 4 ... 60 s
  *
@@ -28,7 +28,6 @@
 
 #define RESEND_FIRST_US (500 * US_PER_MS)
 #define RESEND_MAX_US	(4 * US_PER_S)
-#define ASK_US		(100 * US_PER_MS)
 #define PAUSE_MIN_US	(1 * US_PER_S)
 #define PAUSE_MAX_US	(60 * US_PER_S)
 #define UNANSWERED_US	(900 * US_PER_MS)
@@ -269,16 +268,6 @@ static void begin(struct overlay *o, struct peer *p, uint64_t now_us)
 	restart_on_begun(o, p, now_us, cause);
 }
 
-/* Asks whether the new path carries what is sealed with the new keys. */
-static void ask(struct overlay *o, struct peer *p, uint64_t now_us)
-{
-	static const struct control_message m = {.type = CONTROL_PING, .id = CONTROL_PATH_PING};
-
-	if (session_send_control(o, p->next, &m) != OK)
-		o->drops.count[DROP_SEND]++;
-	p->retry_us = now_us + ASK_US;
-}
-
 bool restart_retry(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	uint64_t wait_us;
@@ -290,8 +279,6 @@ bool restart_retry(struct overlay *o, struct peer *p, uint64_t now_us)
 		exchange_resend(o, p, p->next);
 		wait_us = RESEND_FIRST_US << (p->tries < 3 ? ++p->tries : 3);
 		p->retry_us = now_us + (wait_us < RESEND_MAX_US ? wait_us : RESEND_MAX_US);
-	} else if (p->next->has_path) {
-		ask(o, p, now_us);
 	}
 	return true;
 }
@@ -329,10 +316,11 @@ void restart_on_packet(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	struct peer_restart *r = &p->restart;
 
-	if (p->state != OVERLAY_PEER_ROAMING || !p->next || !p->next->restart ||
-	    now_us < r->last_us + r->again_us)
+	/* An offer that is not answered yet goes again by itself; what the peer is heard on will do. */
+	if (p->state != OVERLAY_PEER_ROAMING || !p->next || !p->next->restart || !p->next->tx ||
+	    p->next->heard || now_us < r->last_us + r->again_us)
 		return;
-	session_destroy(o, p->next, now_us);
+	session_retire(o, p, p->next, now_us);
 	p->next = NULL;
 	r->again_us = 2 * r->again_us < AGAIN_MAX_US ? 2 * r->again_us : AGAIN_MAX_US;
 	restart_want(o, p, now_us, r->last);
@@ -395,7 +383,7 @@ static void on_failed(struct overlay *o, struct peer *p, uint64_t now_us)
 
 	if (!p->next || !p->next->restart)
 		return;
-	session_destroy(o, p->next, now_us);
+	session_retire(o, p, p->next, now_us);
 	p->next = NULL;
 	p->retry_us = DEADLINE_NONE;
 	r->fresh_us = DEADLINE_NONE;
@@ -421,7 +409,7 @@ void restart_on_lost(struct overlay *o, struct peer *p, uint64_t now_us,
 	peer_set_state(o, p, now_us, OVERLAY_PEER_ROAMING, OVERLAY_REASON_LOST);
 	p->restart.give_up_us = now_us + GIVE_UP_US;
 	p->restart.again_us = AGAIN_MIN_US;
-	if (next && next->restart && next->has_path)
+	if (next && (next->restart || next->agent) && next->has_path)
 		session_on_path(o, p, next, now_us, &next->path);
 	if (p->state != OVERLAY_PEER_ROAMING)
 		return;
@@ -448,7 +436,6 @@ void restart_on_ice(struct overlay *o, struct peer *p, uint64_t now_us, const st
 			return;
 		}
 		next->generation = e->generation;
-		p->retry_us = now_us + ASK_US;
 		session_on_path(o, p, next, now_us, &e->path);
 	}
 }

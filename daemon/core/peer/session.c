@@ -4,6 +4,11 @@
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/peer/peer.h"
 
+/* The peer is asked so often, and then more seldom: the path may work in one direction only. */
+#define ASK_US	      (100 * US_PER_MS)
+#define ASK_OFTEN     30
+#define ASK_SELDOM_US (1 * US_PER_S)
+
 struct session *session_of_agent(struct peer *p, const struct ice_agent *agent)
 {
 	if (p->current && p->current->agent == agent)
@@ -11,27 +16,31 @@ struct session *session_of_agent(struct peer *p, const struct ice_agent *agent)
 	return p->next && p->next->agent == agent ? p->next : NULL;
 }
 
-struct session *session_of_index(struct peer *p, uint32_t local_index)
+static struct session *find(const struct peer *p, uint32_t local_index)
 {
-	struct session *all[] = {p->current, p->next, p->old};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		if (all[i] && all[i]->secret && all[i]->local_index == local_index)
-			return all[i];
+	if (p->current && p->current->local_index == local_index)
+		return p->current;
+	if (p->next && p->next->local_index == local_index)
+		return p->next;
+	for (size_t i = 0; i < SESSION_MAX_OLD; i++) {
+		if (p->old[i] && p->old[i]->local_index == local_index)
+			return p->old[i];
 	}
 	return NULL;
+}
+
+struct session *session_of_index(struct peer *p, uint32_t local_index)
+{
+	struct session *s = find(p, local_index);
+
+	return s && s->secret ? s : NULL;
 }
 
 static bool index_is_taken(struct overlay *o, uint32_t index)
 {
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		struct peer *p = &o->peers[n];
-		struct session *all[] = {p->current, p->next, p->old};
-
-		for (size_t i = 0; p->in_use && i < ARRAY_SIZE(all); i++) {
-			if (all[i] && all[i]->local_index == index)
-				return true;
-		}
+		if (o->peers[n].in_use && find(&o->peers[n], index))
+			return true;
 	}
 	return false;
 }
@@ -45,6 +54,7 @@ enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 		return ERR_NO_MEMORY;
 	s->peer = p->number;
 	s->initiator = initiator;
+	s->ask_us = DEADLINE_NONE;
 	do {
 		s->local_index = random_u32(&o->random);
 	} while (s->local_index == 0 || index_is_taken(o, s->local_index));
@@ -86,6 +96,7 @@ void session_take_path(struct session *s, const struct session *from)
 	s->has_path = from->has_path;
 	s->path = from->path;
 	s->heard_us = from->heard_us;
+	memcpy(s->remote_ufrag, from->remote_ufrag, sizeof(s->remote_ufrag));
 }
 
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
@@ -101,6 +112,52 @@ void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
 	secret_free(s->secret);
 	free(s->message);
 	free(s);
+}
+
+/* Where one more goes: a free place, or that of the one which is least likely to be in use. */
+static size_t place_for_old(const struct peer *p)
+{
+	size_t worst = 0;
+
+	for (size_t i = 0; i < SESSION_MAX_OLD; i++) {
+		if (!p->old[i])
+			return i;
+		if (p->old[i]->heard != p->old[worst]->heard
+			    ? !p->old[i]->heard
+			    : p->old[i]->until_us < p->old[worst]->until_us)
+			worst = i;
+	}
+	return worst;
+}
+
+void session_retire(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
+	size_t place = place_for_old(p);
+
+	if (!s || !s->secret) {
+		session_destroy(o, s, now_us);
+		return;
+	}
+	if (s->agent)
+		ice_agent_close(s->agent, now_us);
+	s->agent = NULL;
+	s->restart = false;
+	s->has_path = false;
+	s->ask_us = DEADLINE_NONE;
+	s->until_us = now_us + SESSION_RETIRED_US;
+	session_destroy(o, p->old[place], now_us);
+	p->old[place] = s;
+}
+
+/* The peer sends with @s: what is older it will not use again. */
+static void outdate_before(struct peer *p, const struct session *s, uint64_t now_us)
+{
+	for (size_t i = 0; i < SESSION_MAX_OLD; i++) {
+		struct session *old = p->old[i];
+
+		if (old && old != s && old->order < s->order)
+			old->until_us = deadline_min(old->until_us, now_us + SESSION_LINGER_US);
+	}
 }
 
 enum err session_start(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
@@ -123,6 +180,7 @@ enum err session_start(struct overlay *o, struct peer *p, struct session *s, str
 	s->tx = tx;
 	s->remote_index = remote_index;
 	s->lanes = lanes;
+	s->order = ++p->last_order;
 	tunnel_rekey_init(&s->rekey, now_us, s->initiator);
 	event_push(o, OVERLAY_EVENT_SESSION_ADD, s->peer)->session = s->local_index;
 	if ((s->agent || s->restart) && s->candidates_version != o->candidates_version)
@@ -138,7 +196,7 @@ enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain
 	struct ice_transmit t = {0};
 	enum err e;
 
-	if (!s->has_path || !s->tx)
+	if (!s->has_path || !s->tx || !s->shared)
 		return ERR_WRONG_STATE;
 	e = tunnel_seal(s->tx, plain, len, o->scratch, sizeof(o->scratch), &t.len);
 	if (e != OK)
@@ -214,67 +272,162 @@ static void announce_path(struct overlay *o, struct peer *p, struct session *s, 
 	}
 }
 
-/* The next session takes over; the present one only opens what is still in flight. */
+/* The peer hears from the first packet on that these keys are in use, and no older ones. */
+static void greet(struct overlay *o, struct session *s)
+{
+	static const struct control_message hello = {.type = CONTROL_HELLO};
+
+	if (session_send_control(o, s, &hello) != OK)
+		o->drops.count[DROP_SEND]++;
+}
+
+/* Keys for a path of their own, or for that of the present ones. */
+static bool brings_path(const struct session *s)
+{
+	return s->agent || s->restart;
+}
+
+/* The next session takes over; the present one only opens what the peer still sends with it. */
 static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	bool restart = p->next->restart;
+	struct session *s = p->next, *before = p->current;
+	bool restart = s->restart;
 
 	/* The path may have gone just now: then there is nothing to switch to. */
-	if (restart && ice_agent_switch(p->current->agent, now_us, p->next->generation) != OK)
+	if (restart && ice_agent_switch(before->agent, now_us, s->generation) != OK)
 		return;
-	if (restart || p->next->agent)
+	if (brings_path(s))
 		mtu_forget(p);
-	if (p->current) {
-		session_destroy(o, p->old, now_us);
-		p->old = p->current;
-		p->old_until_us = now_us + SESSION_LINGER_US;
-		/* New keys alone go on with the agent; a new session has brought its own. */
-		if (p->next->agent)
-			ice_agent_close(p->old->agent, now_us);
-		else
-			p->next->agent = p->old->agent;
-		p->old->agent = NULL;
-		p->old->has_path = false;
+	/* New keys alone go on with the agent, a new session has brought its own. */
+	if (before && !s->agent) {
+		if (!restart)
+			session_take_path(s, before);
+		s->agent = before->agent;
+		before->agent = NULL;
 	}
-	p->current = p->next;
-	p->current->restart = false;
+	s->restart = false;
+	p->current = s;
 	p->next = NULL;
 	p->retry_us = DEADLINE_NONE;
 	p->give_up_us = DEADLINE_NONE;
-	announce_path(o, p, p->current, now_us);
+	if (s->has_path) {
+		announce_path(o, p, s, now_us);
+		greet(o, s);
+	}
+	session_retire(o, p, before, now_us);
+	if (s->used)
+		outdate_before(p, s, now_us);
 	if (restart)
 		restart_on_switched(o, p, now_us);
 	peer_update_timer(o, p);
 }
 
+/* @s may send: does it carry the data? */
+static void use(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
+	bool has_other = p->current && p->current != s && p->current->has_path;
+
+	if (s == p->next && (s->heard || (brings_path(s) && !has_other))) {
+		promote(o, p, now_us);
+	} else if (s == p->current && p->state != OVERLAY_PEER_CONNECTED) {
+		announce_path(o, p, s, now_us);
+		greet(o, s);
+	}
+}
+
+/* Asks whether the peer gets what is sealed with the keys of @s, which has come to a path. */
+static void ask(struct overlay *o, struct session *s, uint64_t now_us)
+{
+	static const struct control_message m = {.type = CONTROL_PING, .id = CONTROL_PATH_PING};
+
+	s->ask_us = DEADLINE_NONE;
+	if (s->heard || !s->shared || !s->has_path)
+		return;
+	s->ask_us = now_us + (++s->asked < ASK_OFTEN ? ASK_US : ASK_SELDOM_US);
+	if (session_send_control(o, s, &m) != OK)
+		o->drops.count[DROP_SEND]++;
+}
+
 void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		     const struct ice_path *path)
 {
-	static const struct control_message hello = {.type = CONTROL_HELLO};
-	static const struct control_message ask = {.type = CONTROL_PING, .id = CONTROL_PATH_PING};
 	bool first = !s->has_path;
 
 	if (first || path->relay != s->path.relay || !netaddr_equal(&path->remote, &s->path.remote))
 		s->heard_us = now_us;
 	s->has_path = true;
 	s->path = *path;
-	if (first && session_send_control(o, s, s->restart ? &ask : &hello) != OK)
-		o->drops.count[DROP_SEND]++;
+	if (!s->shared)
+		return;
+	if (first)
+		ask(o, s, now_us);
 	if (s == p->current && !path->consented)
 		idle_on_lapsed(o, p);
-	else if (s == p->current)
+	else if (s == p->current && p->state == OVERLAY_PEER_CONNECTED)
 		announce_path(o, p, s, now_us);
-	else if (s == p->next && (!p->current || !p->current->has_path || s->heard))
-		promote(o, p, now_us);
+	else
+		use(o, p, s, now_us);
 }
 
-void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+void session_on_shared(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
+	if (s->shared)
+		return;
+	s->shared = true;
+	if (!s->has_path || (s != p->current && s != p->next))
+		return;
+	ask(o, s, now_us);
+	use(o, p, s, now_us);
+}
+
+void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
+		      bool uses)
 {
 	s->heard = true;
 	s->heard_us = now_us;
+	s->ask_us = DEADLINE_NONE;
 	p->unanswered_us = 0;
+	s->used |= uses;
 	if (s->agent)
 		ice_agent_on_authenticated(s->agent, now_us);
+	session_on_shared(o, p, s, now_us);
 	if (s == p->next && s->has_path)
 		promote(o, p, now_us);
+	if (s->used)
+		outdate_before(p, s, now_us);
+	peer_update_timer(o, p);
+}
+
+void session_take_over(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	p->next->shared = true;
+	promote(o, p, now_us);
+	ask(o, p->current, now_us);
+}
+
+void session_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	if (p->current && now_us >= p->current->ask_us)
+		ask(o, p->current, now_us);
+	if (p->next && now_us >= p->next->ask_us)
+		ask(o, p->next, now_us);
+	for (size_t i = 0; i < SESSION_MAX_OLD; i++) {
+		if (!p->old[i] || now_us < p->old[i]->until_us)
+			continue;
+		session_destroy(o, p->old[i], now_us);
+		p->old[i] = NULL;
+	}
+}
+
+uint64_t session_deadline(const struct peer *p)
+{
+	uint64_t due = p->current ? p->current->ask_us : DEADLINE_NONE;
+
+	if (p->next)
+		due = deadline_min(due, p->next->ask_us);
+	for (size_t i = 0; i < SESSION_MAX_OLD; i++) {
+		if (p->old[i])
+			due = deadline_min(due, p->old[i]->until_us);
+	}
+	return due;
 }

@@ -2,9 +2,9 @@
  * Trickle (RFC 8838): offer and answer go out with the candidates that are known; those that come
  * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it has a
  * path that is long enough, and through the rendezvous when not. A session belongs to one ICE generation,
- * so its receiver index says which generation a candidate is for; the agent takes what comes for its
- * newest. Each message carries all candidates, which makes a lost one harmless; the agent passes over
- * what it knows.
+ * so its receiver index says which generation a candidate is for (RFC 8838 s. 10 has the ufrag for that).
+ * Each message carries all candidates, which makes a lost one harmless; the agent passes over what it
+ * knows.
  *
  * We never say that no candidate will follow: addresses come and go, and a TURN server that has restarted
  * gives another one, while the peer still checks. A peer that says so is believed.
@@ -16,7 +16,7 @@
 static bool is_carried(const struct peer *p, const struct session *s,
 		       const struct control_message *m)
 {
-	return s->has_path &&
+	return s->has_path && s->shared &&
 	       (s != p->current || !p->mtu.is_known || m->body_len < p->mtu.pmtu.size);
 }
 
@@ -56,6 +56,7 @@ enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, 
 {
 	struct ice_agent *agent = s->agent || s->restart ? session_agent(p, s) : NULL;
 	struct signal_candidates c;
+	const char *ufrag = s->remote_ufrag;
 	enum err e = agent ? signal_candidates_decode(body, len, &c) : DROP_STATE;
 
 	if (e != OK)
@@ -63,11 +64,11 @@ enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, 
 	for (size_t i = 0; i < c.count; i++) {
 		/* What is known, blocked or too much is no reason to stop. */
 		enum err ignored =
-			ice_agent_add_remote_candidate(agent, now_us, NULL, &c.remote[i]);
+			ice_agent_add_remote_candidate(agent, now_us, ufrag, &c.remote[i]);
 
 		(void)ignored;
 	}
 	if (c.end)
-		ice_agent_end_remote(agent, now_us, NULL);
+		ice_agent_end_remote(agent, now_us, ufrag);
 	return OK;
 }

@@ -23,7 +23,7 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 	if (s && s->secret) {
 		ret->session = s->local_index;
 		ret->cipher = s->cipher;
-		ret->has_path = s->has_path;
+		ret->has_path = s->has_path && s->shared;
 		ret->path = s->path;
 		ret->path_bytes = s->has_path && p->mtu.is_known ? p->mtu.pmtu.size : 0;
 	}

@@ -17,6 +17,7 @@ enum key {
 	KEY_MTU = 7,
 	KEY_RESTARTS = 8,
 	KEY_FEATURES = 9,
+	KEY_SEEN = 10,
 };
 
 static bool is_mtu(uint64_t mtu_bytes)
@@ -47,7 +48,7 @@ enum err signal_handshake_encode(const struct signal_handshake *h, uint8_t *out,
 	if (!is_consistent(h) || ice_description_check(&h->ice) != OK)
 		return ERR_INVALID;
 	item_wr_map(&w, 6u + (h->certificate_len != 0) + (h->mtu_bytes != 0) + (h->restarts != 0) +
-				(h->features != 0));
+				(h->features != 0) + (h->seen_us != 0));
 	item_wr_uint(&w, KEY_VERSION);
 	item_wr_uint(&w, SIGNAL_VERSION);
 	item_wr_uint(&w, KEY_ICE);
@@ -77,6 +78,10 @@ enum err signal_handshake_encode(const struct signal_handshake *h, uint8_t *out,
 	if (h->features) {
 		item_wr_uint(&w, KEY_FEATURES);
 		item_wr_uint(&w, h->features);
+	}
+	if (h->seen_us) {
+		item_wr_uint(&w, KEY_SEEN);
+		item_wr_uint(&w, h->seen_us);
 	}
 	if (!wr_ok(&w))
 		return ERR_NO_SPACE;
@@ -125,6 +130,9 @@ static void read_value(struct item_rd *r, uint64_t key, struct signal_handshake 
 		break;
 	case KEY_FEATURES:
 		ret->features = (uint32_t)item_rd_uint_max(r, UINT32_MAX);
+		break;
+	case KEY_SEEN:
+		ret->seen_us = item_rd_uint(r);
 		break;
 	default:
 		item_rd_skip(r);

@@ -36,6 +36,7 @@ static void test_round_trip(void **state)
 		assert_int_equal(decoded.lanes, h.lanes);
 		assert_int_equal(decoded.mtu_bytes, h.mtu_bytes);
 		assert_int_equal(decoded.features, h.features);
+		assert_true(decoded.seen_us == h.seen_us);
 	}
 }
 
@@ -133,7 +134,7 @@ static enum err decode_with(size_t ciphers, uint64_t cipher, uint64_t index, uin
 		item_wr_uint(&w, mtu);
 	}
 	if (later) {
-		item_wr_uint(&w, 10);
+		item_wr_uint(&w, 11);
 		item_wr_text(&w, "?");
 	}
 	return signal_handshake_decode(buf, wr_len(&w), &decoded);

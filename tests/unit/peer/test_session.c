@@ -1,0 +1,251 @@
+/* Which keys are in use: who may send with them, when they go, and which messages make them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/core/crypto/secret.h"
+#include "daemon/core/signal/message.h"
+#include "daemon/core/tunnel/packet.h"
+#include "tests/support/mesh.h"
+
+static struct mesh mesh;
+#define alice (&mesh.hosts[0])
+#define bob   (&mesh.hosts[1])
+
+/* What the filters look at. */
+static uint8_t first_offer[SIGNAL_MESSAGE_MAX_BYTES];
+static size_t first_offer_len;
+static uint32_t alone; /* sealed datagrams of another session do not leave bob */
+static size_t sealed_by_bob;
+
+static int set_up(void **state)
+{
+	(void)state;
+	mesh_create(&mesh, 2, 12);
+	first_offer_len = 0;
+	sealed_by_bob = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mesh_destroy(&mesh);
+	return 0;
+}
+
+static bool both_registered(struct mesh *m)
+{
+	return overlay_is_registered(m->hosts[0].overlay) &&
+	       overlay_is_registered(m->hosts[1].overlay);
+}
+
+static bool both_have_path(struct mesh *m)
+{
+	return mesh_state(&m->hosts[0], "bob") == OVERLAY_PEER_CONNECTED &&
+	       mesh_state(&m->hosts[1], "alice") == OVERLAY_PEER_CONNECTED &&
+	       m->hosts[0].has_path && m->hosts[1].has_path;
+}
+
+static void connect_from(struct mesh_host *h, const char *to)
+{
+	uint32_t peer;
+
+	assert_int_equal(overlay_connect(h->overlay, mesh.now_us, to, &peer), OK);
+}
+
+static void connect_both(void)
+{
+	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
+	connect_from(alice, "bob");
+	assert_true(mesh_run(&mesh, US_PER_S, both_have_path));
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+}
+
+static struct overlay_peer_info peer_of(const struct mesh_host *h)
+{
+	struct overlay_peer_info info;
+
+	assert_int_equal(overlay_peer(h->overlay, 0, &info), OK);
+	return info;
+}
+
+static bool is_sealed(const uint8_t *buf, size_t len, uint32_t *ret_index)
+{
+	struct tunnel_header header;
+
+	if (buf[0] < TUNNEL_TYPE_MIN || tunnel_header_read(buf, len, &header) != OK)
+		return false;
+	*ret_index = header.receiver_index;
+	return true;
+}
+
+/* --- messages --- */
+
+static bool keep_first_offer(struct mesh *m, const struct mesh_host *from,
+			     struct signal_message *message)
+{
+	struct signal_message copy = *message;
+
+	(void)m;
+	if (from != alice || message->type != SIGNAL_FORWARD ||
+	    message->kind != SIGNAL_BODY_OFFER || first_offer_len)
+		return true;
+	copy.type = SIGNAL_DELIVER;
+	memcpy(copy.from, "alice", sizeof("alice"));
+	assert_int_equal(
+		signal_message_encode(&copy, first_offer, sizeof(first_offer), &first_offer_len),
+		OK);
+	return false;
+}
+
+/* Both offer; alice's offer comes when bob's has been answered. */
+static void an_offer_that_was_overtaken(void **state)
+{
+	uint32_t session;
+
+	(void)state;
+	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
+	mesh.filter_frame = keep_first_offer;
+	connect_from(alice, "bob");
+	connect_from(bob, "alice");
+	assert_true(mesh_run(&mesh, US_PER_S, both_have_path));
+	assert_true(first_offer_len > 0);
+	session = peer_of(bob).session;
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(overlay_on_signal(bob->overlay, mesh.now_us, first_offer, first_offer_len),
+			 DROP_STALE);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(peer_of(bob).session, session);
+	assert_true(both_have_path(&mesh));
+}
+
+static bool drop_all_sealed(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
+			    size_t len)
+{
+	uint32_t index;
+
+	(void)m;
+	return from != alice || !is_sealed(buf, len, &index);
+}
+
+/* Bob's offer is answered, but the answer does not come. Then alice moves and offers herself: she has given
+ * his up, and bob, whose identifier is higher, does not insist on it. */
+static void an_offer_that_knows_ours(void **state)
+{
+	uint8_t ip[4] = {203, 0, 113, 60};
+	struct netaddr address = netaddr_from_ip4(ip, 0);
+
+	(void)state;
+	connect_both();
+	mesh_set_server(&mesh, false);
+	mesh.filter_datagram = drop_all_sealed;
+	assert_int_equal(overlay_restart(bob->overlay, mesh.now_us, 0), OK);
+	(void)mesh_run(&mesh, 50 * US_PER_MS, NULL);
+	assert_int_equal(peer_of(alice).restart_cause, OVERLAY_RESTART_PEER);
+	mesh_remove_socket(alice, 1);
+	for (int i = 0; i < 15; i++) {
+		mesh_send_packet(alice, bob, 60);
+		(void)mesh_run(&mesh, 100 * US_PER_MS, NULL);
+	}
+	mesh.filter_datagram = NULL;
+	(void)mesh_add_address(alice, &address, 100);
+	mesh_set_server(&mesh, true);
+	assert_true(mesh_run(&mesh, US_PER_S, both_have_path));
+}
+
+/* --- keys --- */
+
+static bool only_one_session(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
+			     size_t len)
+{
+	uint32_t index;
+
+	(void)m;
+	return from != bob || !is_sealed(buf, len, &index) || index == alone;
+}
+
+/* Bob has heard alice with the new keys, and she does not hear him: he switches, she cannot. What she sends
+ * with the old ones arrives all the same, for as long as she does. */
+static void old_keys_open_while_they_are_used(void **state)
+{
+	size_t sent = 0;
+
+	(void)state;
+	connect_both();
+	alone = peer_of(alice).session;
+	mesh.filter_datagram = only_one_session;
+	assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(peer_of(bob).switches, 1);
+	assert_int_equal(peer_of(alice).session, alone);
+	bob->packets = 0;
+	for (; sent < 20; sent++) {
+		mesh_send_packet(alice, bob, 60);
+		(void)mesh_run(&mesh, US_PER_S, NULL);
+	}
+	assert_int_equal(peer_of(alice).session, alone);
+	assert_int_equal(bob->packets, sent);
+	mesh.filter_datagram = NULL;
+	(void)mesh_run(&mesh, 2 * US_PER_S, NULL);
+	assert_int_equal(peer_of(alice).switches, 1);
+	/* Both have said that they use the new ones: soon only those are there. */
+	(void)mesh_run(&mesh, 6 * US_PER_S, NULL);
+	assert_int_equal(mesh_count(alice, OVERLAY_EVENT_SESSION_REMOVE), 1);
+	assert_int_equal(mesh_count(bob, OVERLAY_EVENT_SESSION_REMOVE), 1);
+}
+
+static bool no_answers(struct mesh *m, const struct mesh_host *from, struct signal_message *message)
+{
+	(void)m;
+	return from != bob || message->type != SIGNAL_FORWARD ||
+	       message->kind != SIGNAL_BODY_ANSWER;
+}
+
+static bool count_sealed(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
+			 size_t len)
+{
+	uint32_t index;
+
+	(void)m;
+	sealed_by_bob += from == bob && is_sealed(buf, len, &index);
+	return true;
+}
+
+/* Bob has keys that alice has not yet: what he sends waits, though his checks have succeeded. */
+static void the_answerer_waits(void **state)
+{
+	(void)state;
+	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
+	mesh.filter_frame = no_answers;
+	mesh.filter_datagram = count_sealed;
+	connect_from(alice, "bob");
+	(void)mesh_run(&mesh, 500 * US_PER_MS, NULL);
+	assert_int_equal(mesh_state(bob, "alice"), OVERLAY_PEER_CHECKING);
+	mesh_send_packet(bob, alice, 60);
+	(void)mesh_run(&mesh, 200 * US_PER_MS, NULL);
+	assert_int_equal(sealed_by_bob, 0);
+	mesh.filter_frame = NULL;
+	assert_true(mesh_run(&mesh, US_PER_S, both_have_path));
+	(void)mesh_run(&mesh, 200 * US_PER_MS, NULL);
+	assert_int_equal(alice->packets, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(an_offer_that_was_overtaken),
+		TEST(an_offer_that_knows_ours),
+		TEST(old_keys_open_while_they_are_used),
+		TEST(the_answerer_waits),
+	};
+
+	if (crypto_start() != OK)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
