@@ -325,6 +325,8 @@ static void serve_consent(struct ice_generation *g, uint64_t now_us)
 		break;
 	case ICE_CONSENT_ASK:
 		ice_check_ask_consent(g, now_us);
+		if (ice_path_is_suspect(g, now_us))
+			ice_check_path(g);
 		break;
 	case ICE_CONSENT_EXPIRED:
 		ice_path_lose(g, now_us);

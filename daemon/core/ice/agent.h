@@ -225,6 +225,9 @@ bool ice_agent_pop_event(struct ice_agent *a, struct ice_event *ret);
 void ice_check_begin(struct ice_generation *g, size_t index, bool nominate, uint64_t now_us);
 /* Asks for consent on the path. */
 void ice_check_ask_consent(struct ice_generation *g, uint64_t now_us);
+/* Consent is asked for by requests that are not sent again, and chance may take all of them: the path gets
+ * a check beside them, unless there is one. */
+void ice_check_path(struct ice_generation *g);
 /* Keeps a pair's NAT mapping alive. */
 void ice_check_keep_alive(struct ice_generation *g, struct ice_pair *p, uint64_t now_us);
 /* Makes the pair's check, if any, an old one whose answer still counts, and queues a new one. */

@@ -105,6 +105,13 @@ void ice_check_trigger(struct ice_generation *g, size_t index)
 	ice_checklist_trigger(&g->list, index);
 }
 
+void ice_check_path(struct ice_generation *g)
+{
+	if (g->nominating != g->path &&
+	    !stun_transaction_is_active(&g->list.pairs[g->path].check.txn))
+		ice_check_trigger(g, g->path);
+}
+
 void ice_check_renew(struct ice_generation *g, size_t index, uint64_t now_us)
 {
 	struct ice_pair *p = &g->list.pairs[index];
@@ -125,20 +132,23 @@ void ice_check_stop(struct ice_generation *g, struct ice_pair *p)
 	ice_request_stop(&g->agent->engine->requests, &p->cancelled);
 }
 
-/* The pair's own check has failed for good. */
-static void fail(struct ice_generation *g, struct ice_pair *p, uint64_t now_us)
+/* The pair's own check has failed for good: @is_lost when nothing came back at all. On the path it is one
+ * more request for consent: it does not end consent either. */
+static void fail(struct ice_generation *g, struct ice_pair *p, bool is_lost, uint64_t now_us)
 {
-	bool nominated_in_vain = p->check.nominate && p->valid;
+	bool is_path = g->path == (size_t)(p - g->list.pairs);
+	bool is_forgiven = p->valid && (is_lost || is_path || p->check.nominate);
 
 	ice_check_stop(g, p);
 	if (g->nominating == (size_t)(p - g->list.pairs))
 		g->nominating = ICE_NO_PAIR;
-	/* A nomination that got lost does not end a pair that consent, or data, has just proved
+	/* What got lost, or a nomination, does not end a pair that consent, or data, has just proved
 	 * alive; the policy will choose again. */
-	if (nominated_in_vain &&
-	    (now_us < p->proof_us + ICE_CONSENT_EXPIRY_US ||
-	     (g->path == (size_t)(p - g->list.pairs) && now_us < g->consent.expires_us)))
+	if (is_forgiven && (now_us < p->proof_us + ICE_CONSENT_EXPIRY_US ||
+			    (is_path && now_us < g->consent.expires_us))) {
+		ice_checklist_set_state(&g->list, p, ICE_PAIR_SUCCEEDED);
 		return;
+	}
 	ice_checklist_set_invalid(p);
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_FAILED);
 }
@@ -156,7 +166,7 @@ static void serve(struct ice_generation *g, struct ice_pair *p, struct ice_reque
 	case STUN_TRANSACTION_TIMED_OUT:
 		ice_request_stop(&g->agent->engine->requests, r);
 		if (r == &p->check)
-			fail(g, p, now_us);
+			fail(g, p, true, now_us);
 		return;
 	}
 }
@@ -232,13 +242,10 @@ static void on_error(struct ice_generation *g, struct ice_pair *p, struct ice_re
 			g->nominating = ICE_NO_PAIR;
 		return;
 	}
-	if (r->kind == ICE_REQUEST_CONSENT) {
-		if (m->error.code == STUN_ERROR_FORBIDDEN && index == g->path)
-			ice_path_lose(g, now_us);
-		return;
-	}
-	if (is_current)
-		fail(g, p, now_us);
+	if (index == g->path && m->error.code == STUN_ERROR_FORBIDDEN)
+		ice_path_lose(g, now_us);
+	else if (is_current)
+		fail(g, p, false, now_us);
 }
 
 /* RFC 8445 s. 7.2.5.3: the response names the valid pair. What leaves from a relay is relayed, in the list
@@ -337,7 +344,7 @@ enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, struct ic
 		return err;
 	if (err != OK) {
 		if (r == &p->check)
-			fail(g, p, now_us);
+			fail(g, p, false, now_us);
 		else
 			ice_request_stop(&g->agent->engine->requests, r);
 	} else if (m->class == STUN_CLASS_ERROR) {

@@ -228,6 +228,33 @@ static void no_candidates_is_no_failure_before_its_time(void **state)
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_FAILED);
 }
 
+static size_t requests_to_lose;
+
+static bool lose_requests(struct wire *wire, size_t sender, struct wire_datagram *d)
+{
+	(void)wire;
+	if (sender != 0 || !requests_to_lose || d->buf[0] != 0 || d->buf[1] != 1)
+		return true;
+	requests_to_lose--;
+	return false;
+}
+
+/* Requests for consent are sent once each, and more are lost in a row than there are in 30 s. */
+static void bad_luck_does_not_end_a_path(void **state)
+{
+	(void)state;
+	wire_connect(&w);
+	wire_run(&w, 5 * US_PER_S);
+	requests_to_lose = 8;
+	w.filter = lose_requests;
+	for (int i = 0; i < 600; i++) {
+		wire_run(&w, 100 * US_PER_MS);
+		assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
+	}
+	assert_int_equal(requests_to_lose, 0);
+	expect_completed_alike();
+}
+
 static void consent_is_asked_for_and_expires(void **state)
 {
 	uint64_t cut_us;
@@ -729,6 +756,7 @@ int main(void)
 		T(lost_packets),
 		T(nobody_there),
 		T(no_candidates_is_no_failure_before_its_time),
+		T(bad_luck_does_not_end_a_path),
 		T(consent_is_asked_for_and_expires),
 		T(authenticated_data_keeps_a_session),
 		T(the_peers_check_revives),
