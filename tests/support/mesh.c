@@ -1,5 +1,6 @@
 #include "tests/support/mesh.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -448,7 +449,7 @@ static void on_frame(struct mesh_host *from, const uint8_t *buf, size_t len)
 
 static struct mesh_session *session_of(struct mesh_host *h, uint32_t index)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++) {
+	for (size_t i = 0; i < h->session_places; i++) {
 		if (h->sessions[i].rx && h->sessions[i].index == index)
 			return &h->sessions[i];
 	}
@@ -461,7 +462,7 @@ static void add_session(struct mesh_host *h, const struct overlay_event *e)
 
 	if (overlay_session_keys(h->overlay, e->peer, e->session, &keys) != OK)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++) {
+	for (size_t i = 0; i < h->session_places; i++) {
 		struct mesh_session *s = &h->sessions[i];
 
 		if (s->rx)
@@ -766,12 +767,17 @@ static void make_certificate(struct mesh_host *h, uint8_t number)
 		abort();
 }
 
+static size_t max_peers(const struct mesh *m)
+{
+	return m->host_count > 8 ? m->host_count : 8;
+}
+
 static void start(struct mesh_host *h)
 {
 	struct mesh *m = h->mesh;
 	struct overlay_params params = {
 		.random = random_seeded_source(&m->seed),
-		.max_peers = 8,
+		.max_peers = max_peers(m),
 		.queue_packets = 256,
 		.mtu = h->mtu ? h->mtu : 1280,
 		.policy = h->policy,
@@ -810,7 +816,7 @@ static void stop(struct mesh_host *h)
 		stamp_set(&h->stamps, stamps->stamps[i].name, stamps->stamps[i].stamp_us);
 	overlay_destroy(h->overlay);
 	h->overlay = NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(h->sessions); i++)
+	for (size_t i = 0; i < h->session_places; i++)
 		remove_session(&h->sessions[i]);
 	h->has_path = false;
 	memset(h->servers, 0, sizeof(h->servers));
@@ -819,11 +825,14 @@ static void stop(struct mesh_host *h)
 
 void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
 {
-	static const char *const names[MESH_MAX_HOSTS] = {"alice", "bob", "carol"};
+	static const char *const names[] = {"alice", "bob", "carol"};
 	uint8_t authority_seed[SIGN_SEED_BYTES] = {7};
 	struct random_source random;
 
 	*m = (struct mesh){.now_us = US_PER_S, .host_count = hosts};
+	m->hosts = calloc(hosts, sizeof(*m->hosts));
+	if (!m->hosts || hosts > MESH_MAX_HOSTS)
+		abort();
 	random_seeded_init(&m->seed, seed);
 	random = random_seeded_source(&m->seed);
 	for (size_t i = 0; i < MESH_MAX_TURN; i++) {
@@ -839,12 +848,17 @@ void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
 		uint8_t socket[4] = {192, 0, 2, n}, address[4] = {10, 77, 0, n};
 
 		h->mesh = m;
-		h->name = names[i];
+		if (i < ARRAY_SIZE(names))
+			snprintf(h->name, sizeof(h->name), "%s", names[i]);
+		else
+			snprintf(h->name, sizeof(h->name), "host%zu", i + 1);
+		h->session_places = 4 * max_peers(m);
+		h->sessions = calloc(h->session_places, sizeof(*h->sessions));
 		h->socket = netaddr_from_ip4(socket, 4000);
 		h->address = netaddr_from_ip4(address, 0);
 		dh_generate(&h->noise, &random);
 		make_certificate(h, n);
-		if (stamp_table_init(&h->stamps, 8) != OK)
+		if (stamp_table_init(&h->stamps, max_peers(m)) != OK)
 			abort();
 	}
 	for (size_t i = 0; i < hosts; i++)
@@ -874,7 +888,10 @@ void mesh_destroy(struct mesh *m)
 	for (size_t i = 0; i < m->host_count; i++) {
 		stop(&m->hosts[i]);
 		stamp_table_fini(&m->hosts[i].stamps);
+		free(m->hosts[i].sessions);
 	}
+	free(m->hosts);
+	m->hosts = NULL;
 }
 
 void mesh_restart(struct mesh_host *h)

@@ -3,8 +3,9 @@
  * enough to test the peer room without I/O. Time moves only in mesh_run(), from event to event.
  *
  * A test may look at each datagram and frame on its way, and drop it (`filter_*`). Hosts have the
- * names "alice", "bob", "carol", the overlay addresses 10.77.0.1, .2, .3 and one socket each at
- * 192.0.2.1, .2, .3. With `nat` each of them is behind a NAT of its own, seen as 198.51.100.1, .2, .3
+ * names "alice", "bob", "carol", "host4" and so on, the overlay addresses 10.77.0.1, .2, .3 ... and one
+ * socket each at 192.0.2.1, .2, .3 ... A host has keys for all peers, but sends packets of its TUN to the
+ * last one that it got a path for. With `nat` each of them is behind a NAT of its own, seen as 198.51.100.1, .2, .3
  * and reached there only; a STUN server at 203.0.113.1 answers after `stun_delay_us`.
  *
  * Hosts move by mesh_add_address() and mesh_remove_socket(); nobody translates further addresses.
@@ -23,7 +24,7 @@
 
 #define MESH_MAX_TURN	 2
 #define MESH_MAX_STREAMS 8
-#define MESH_MAX_HOSTS	 3
+#define MESH_MAX_HOSTS	 200
 #define MESH_MAX_MOVES	 64
 #define MESH_FIRST_MOVE	 100 /* number of the socket at the first further address */
 #define MESH_DELAY_US	 (10 * US_PER_MS)
@@ -43,7 +44,7 @@ struct mesh_stream {
 
 struct mesh_host {
 	struct mesh *mesh;
-	const char *name;
+	char name[16];
 	struct dh_keypair noise;
 	uint8_t certificate[CERT_MAX_BYTES];
 	size_t certificate_len;
@@ -53,7 +54,8 @@ struct mesh_host {
 	uint64_t epoch;
 	struct stamp_table stamps; /* kept over a restart */
 	/* The data plane. */
-	struct mesh_session sessions[8];
+	struct mesh_session *sessions;
+	size_t session_places;
 	bool has_path; /* that the data plane can use */
 	uint32_t path_session;
 	struct ice_path path;
@@ -103,7 +105,7 @@ struct mesh {
 	uint64_t now_us;
 	struct random_seeded seed;
 	uint8_t authority_public[SIGN_PUBLIC_BYTES], authority_secret[SIGN_SECRET_BYTES];
-	struct mesh_host hosts[MESH_MAX_HOSTS];
+	struct mesh_host *hosts;
 	size_t host_count;
 	struct mesh_message *flying; /* sorted by arrival */
 	bool server_down;
@@ -123,6 +125,7 @@ struct mesh {
 			     struct signal_message *message);
 };
 
+/* @hosts: at most MESH_MAX_HOSTS. */
 void mesh_create(struct mesh *m, size_t hosts, uint64_t seed);
 /* From now on behind NATs; the hosts are told of the STUN server. */
 void mesh_set_nat(struct mesh *m, uint64_t stun_delay_us);

@@ -292,8 +292,11 @@ void restart_on_ice(struct overlay *o, struct peer *p, uint64_t now_us, const st
 /* p->next is the offer or the answer of a restart. */
 void restart_on_begun(struct overlay *o, struct peer *p, uint64_t now_us,
 		      enum overlay_restart_cause cause);
-/* p->next has become p->current by a restart. */
-void restart_on_switched(struct overlay *o, struct peer *p, uint64_t now_us);
+/* p->next has become p->current by a restart. @before: the path that worked until now, or NULL. */
+void restart_on_switched(struct overlay *o, struct peer *p, uint64_t now_us,
+			 const struct ice_path *before);
+/* The path of the current session is another one. */
+void restart_on_moved(struct peer *p, uint64_t now_us, const struct ice_path *path);
 /* A control packet with an offer or an answer: its exchange id first. */
 enum err restart_on_control(struct overlay *o, struct peer *p, uint64_t now_us,
 			    const struct control_message *m);

@@ -18,9 +18,9 @@
  *
  * Of many peers that want a restart at once, those with packets waiting begin first, then the busiest.
  *
- * A relayed path is tried to be made direct as ICE advises. One that was made direct and did not stay so
- * for 5 min earns a pause: 60 s, doubling to an hour, so that a path that works now and then does not
- * make the session flap.
+ * A relayed path, here or there, is tried to be made direct as ICE advises. One that was made direct by
+ * either host and did not stay so for 5 min earns a pause at both: 60 s, doubling to an hour, so that a path
+ * that works now and then does not make the session flap.
  */
 #include <string.h>
 
@@ -361,17 +361,29 @@ static void judge_upgrade(struct peer *p, uint64_t now_us)
 	r->upgraded_us = 0;
 }
 
-void restart_on_switched(struct overlay *o, struct peer *p, uint64_t now_us)
+static bool is_relayed(const struct ice_path *path)
+{
+	return path->relay != 0 || path->remote_type == ICE_CANDIDATE_RELAY;
+}
+
+void restart_on_moved(struct peer *p, uint64_t now_us, const struct ice_path *path)
+{
+	if (is_relayed(path))
+		judge_upgrade(p, now_us);
+}
+
+void restart_on_switched(struct overlay *o, struct peer *p, uint64_t now_us,
+			 const struct ice_path *before)
 {
 	struct peer_restart *r = &p->restart;
+	bool may_be_upgrade = r->last == OVERLAY_RESTART_RELAYED || r->last == OVERLAY_RESTART_PEER;
 
 	r->switched++;
 	r->pause_us = 0;
 	r->fresh_us = DEADLINE_NONE;
 	r->give_up_us = DEADLINE_NONE;
-	if (p->current->path.relay != 0)
-		judge_upgrade(p, now_us);
-	else if (r->last == OVERLAY_RESTART_RELAYED)
+	restart_on_moved(p, now_us, &p->current->path);
+	if (before && is_relayed(before) && !is_relayed(&p->current->path) && may_be_upgrade)
 		r->upgraded_us = now_us;
 	tell(o, p, OVERLAY_RESTART_SWITCHED);
 }

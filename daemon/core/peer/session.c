@@ -291,7 +291,8 @@ static bool brings_path(const struct session *s)
 static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	struct session *s = p->next, *before = p->current;
-	bool restart = s->restart;
+	bool restart = s->restart, had_path = before && before->has_path;
+	struct ice_path path = before ? before->path : s->path;
 
 	/* The path may have gone just now: then there is nothing to switch to. */
 	if (restart && ice_agent_switch(before->agent, now_us, s->generation) != OK)
@@ -318,7 +319,7 @@ static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 	if (s->used)
 		outdate_before(p, s, now_us);
 	if (restart)
-		restart_on_switched(o, p, now_us);
+		restart_on_switched(o, p, now_us, had_path ? &path : NULL);
 	peer_update_timer(o, p);
 }
 
@@ -361,6 +362,8 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 		return;
 	if (first)
 		ask(o, s, now_us);
+	if (s == p->current)
+		restart_on_moved(p, now_us, path);
 	if (s == p->current && !path->consented)
 		idle_on_lapsed(o, p);
 	else if (s == p->current && p->state == OVERLAY_PEER_CONNECTED)

@@ -1,0 +1,347 @@
+/* Long ways: hosts without a network, many peers at once, paths that come and go for hours. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/core/crypto/secret.h"
+#include "tests/support/mesh.h"
+
+#define MANY	 100
+#define BUSY	 10
+#define CHECK_US (5 * US_PER_MS) /* the least between two transactions of a process */
+
+static struct mesh mesh;
+#define alice (&mesh.hosts[0])
+#define bob   (&mesh.hosts[1])
+
+static int set_up(void **state)
+{
+	(void)state;
+	mesh_create(&mesh, 2, 13);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mesh_destroy(&mesh);
+	return 0;
+}
+
+static struct netaddr address(uint8_t last)
+{
+	uint8_t ip[4] = {203, 0, 113, last};
+
+	return netaddr_from_ip4(ip, 0);
+}
+
+static bool all_registered(struct mesh *m)
+{
+	for (size_t i = 0; i < m->host_count; i++) {
+		if (!overlay_is_registered(m->hosts[i].overlay))
+			return false;
+	}
+	return true;
+}
+
+static bool both_have_path(struct mesh *m)
+{
+	return mesh_state(&m->hosts[0], "bob") == OVERLAY_PEER_CONNECTED &&
+	       mesh_state(&m->hosts[1], "alice") == OVERLAY_PEER_CONNECTED &&
+	       m->hosts[0].has_path && m->hosts[1].has_path;
+}
+
+static void connect_both(void)
+{
+	uint32_t peer;
+
+	assert_true(mesh_run(&mesh, US_PER_S, all_registered));
+	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "bob", &peer), OK);
+	assert_true(mesh_run(&mesh, 3 * US_PER_S, both_have_path));
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+}
+
+static void give_relay(struct mesh_host *h)
+{
+	struct overlay_relay_server s = {
+		.id = 1,
+		.name = "relay.example.net",
+		.targets = {mesh_turn_target(0, TURN_TRANSPORT_UDP)},
+		.target_count = 1,
+		.username = "user",
+		.password = "secret",
+		.expires_us = DEADLINE_NONE,
+	};
+
+	assert_int_equal(overlay_set_relay_servers(h->overlay, mesh.now_us, &s, 1), OK);
+}
+
+static struct overlay_peer_info peer_of(const struct mesh_host *h, uint32_t peer)
+{
+	struct overlay_peer_info info;
+
+	assert_int_equal(overlay_peer(h->overlay, peer, &info), OK);
+	return info;
+}
+
+/* --- sleep, and no network --- */
+
+/* How often alice wants to be called within @us, while somebody sends to bob once a second. */
+static size_t count_wakes(uint64_t us)
+{
+	uint64_t until_us = mesh.now_us + us, packet_us = mesh.now_us, due_us;
+	size_t wakes = 0;
+
+	while (mesh.now_us < until_us) {
+		if (mesh.now_us >= packet_us) {
+			mesh_send_packet(alice, bob, 60);
+			packet_us += US_PER_S;
+		}
+		(void)mesh_run(&mesh, 0, NULL);
+		due_us = overlay_next_deadline(alice->overlay);
+		assert_true(due_us > mesh.now_us);
+		wakes += due_us < packet_us;
+		(void)mesh_run(&mesh, deadline_min(due_us, packet_us) - mesh.now_us, NULL);
+	}
+	return wakes;
+}
+
+static bool bob_has_a_packet(struct mesh *m)
+{
+	return m->hosts[1].packets > 0;
+}
+
+static void offline_is_calm(void **state)
+{
+	struct netaddr a = address(60);
+
+	(void)state;
+	connect_both();
+	mesh_remove_socket(alice, 1);
+	mesh_set_server(&mesh, false);
+	assert_true(count_wakes(300 * US_PER_S) < 300);
+	/* Every packet in the queue is of the last minute. */
+	bob->packets = 0;
+	(void)mesh_add_address(alice, &a, 100);
+	mesh_set_server(&mesh, true);
+	mesh_send_packet(alice, bob, 60);
+	assert_true(mesh_run(&mesh, US_PER_S, bob_has_a_packet));
+}
+
+/* --- pairs of a lost address --- */
+
+static uint16_t lost_socket;
+static size_t sent_from_lost;
+
+static void watch_sent(struct mesh_host *h, uint16_t socket, const struct netaddr *to,
+		       const uint8_t *buf, size_t len)
+{
+	(void)to;
+	(void)buf;
+	(void)len;
+	sent_from_lost += h == alice && socket == lost_socket;
+}
+
+static void pairs_of_a_lost_address_end_at_once(void **state)
+{
+	static const struct mesh_watch watch = {.sent = watch_sent};
+	struct netaddr a = address(60);
+	uint64_t now_us;
+
+	(void)state;
+	(void)mesh_add_address(alice, &a, 100);
+	connect_both();
+	lost_socket = alice->path.socket;
+	sent_from_lost = 0;
+	now_us = mesh.now_us;
+	mesh_remove_socket(alice, lost_socket);
+	mesh.watch = &watch;
+	(void)mesh_run(&mesh, 0, NULL);
+	assert_int_equal(mesh.now_us, now_us);
+	/* Another pair of the same generation takes over in the same moment. */
+	assert_true(alice->has_path);
+	assert_int_not_equal(alice->path.socket, lost_socket);
+	assert_int_equal(mesh_state(alice, "bob"), OVERLAY_PEER_CONNECTED);
+	bob->packets = 0;
+	mesh_send_packet(alice, bob, 60);
+	(void)mesh_run(&mesh, 2 * MESH_DELAY_US, NULL);
+	assert_int_equal(bob->packets, 1);
+	(void)mesh_run(&mesh, 10 * US_PER_S, NULL);
+	assert_int_equal(sent_from_lost, 0);
+}
+
+/* --- direct now and then --- */
+
+static bool is_direct(struct mesh *m)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct ice_path path = peer_of(&m->hosts[i], 0).path;
+
+		if (path.relay != 0 || path.remote_type == ICE_CANDIDATE_RELAY)
+			return false;
+	}
+	return both_have_path(m);
+}
+
+static bool is_relayed(struct mesh *m)
+{
+	return mesh_state(&m->hosts[0], "bob") == OVERLAY_PEER_CONNECTED &&
+	       mesh_state(&m->hosts[1], "alice") == OVERLAY_PEER_CONNECTED && !is_direct(m);
+}
+
+/* With traffic, and the shell's look at the counters, until @done. Return: how long it took. */
+static uint64_t run_with_traffic(uint64_t limit_us, bool (*done)(struct mesh *m))
+{
+	uint64_t since_us = mesh.now_us;
+
+	while (!done || !done(&mesh)) {
+		size_t before[2] = {alice->packets, bob->packets};
+
+		if (!done && mesh.now_us >= since_us + limit_us)
+			break;
+		assert_true(mesh.now_us < since_us + limit_us);
+		mesh_send_packet(alice, bob, 60);
+		mesh_send_packet(bob, alice, 60);
+		(void)mesh_run(&mesh, US_PER_S, NULL);
+		for (size_t i = 0; i < 2; i++) {
+			if (mesh.hosts[i].packets == before[i])
+				overlay_on_unanswered(mesh.hosts[i].overlay, mesh.now_us, 0);
+		}
+	}
+	return mesh.now_us - since_us;
+}
+
+/* The direct path works, and does not an hour later a minute after it was taken: each time it is left in peace
+ * twice as long. */
+static void an_upgrade_that_does_not_last_is_not_tried_soon(void **state)
+{
+	uint64_t wait_us, least_us = 60 * US_PER_S;
+
+	(void)state;
+	mesh.direct_blocked = true;
+	give_relay(alice);
+	give_relay(bob);
+	connect_both();
+	(void)run_with_traffic(5 * US_PER_S, NULL);
+	mesh.direct_blocked = false;
+	/* The first time nobody knows yet. */
+	assert_true(run_with_traffic(61 * US_PER_S, is_direct) < 61 * US_PER_S);
+	for (int i = 0; i < 5; i++) {
+		mesh.direct_blocked = true;
+		(void)run_with_traffic(10 * US_PER_S, is_relayed);
+		(void)run_with_traffic(5 * US_PER_S, NULL); /* nominated */
+		mesh.direct_blocked = false;
+		wait_us = run_with_traffic(least_us + 320 * US_PER_S, is_direct);
+		assert_true(wait_us >= least_us - 10 * US_PER_S);
+		least_us *= 2;
+	}
+}
+
+/* --- many peers --- */
+
+static int set_up_many(void **state)
+{
+	(void)state;
+	mesh_create(&mesh, 1 + MANY, 14);
+	return 0;
+}
+
+static bool all_connected(struct mesh *m)
+{
+	struct overlay_peer_info info;
+	uint32_t cursor = 0;
+	size_t n = 0;
+
+	while (overlay_next_peer(m->hosts[0].overlay, &cursor, &info))
+		n += info.state == OVERLAY_PEER_CONNECTED;
+	return n == MANY;
+}
+
+/* What the last restart of each peer of alice has come to, and in which order. */
+static size_t switched;
+static size_t busy_rank_sum;
+static uint64_t last_switch_us;
+
+static bool is_busy(uint32_t peer)
+{
+	return peer % (MANY / BUSY) == 3;
+}
+
+static void watch_switches(struct mesh_host *h, const struct overlay_event *e)
+{
+	if (h != alice || e->type != OVERLAY_EVENT_RESTART ||
+	    e->restart_step != OVERLAY_RESTART_SWITCHED)
+		return;
+	if (is_busy(e->peer))
+		busy_rank_sum += switched;
+	switched++;
+	last_switch_us = mesh.now_us;
+}
+
+static bool all_switched(struct mesh *m)
+{
+	(void)m;
+	return switched == MANY;
+}
+
+static void be_active(uint64_t packets)
+{
+	for (uint32_t n = 0; n < MANY; n++) {
+		struct overlay_peer_info info = peer_of(alice, n);
+
+		overlay_on_authenticated(alice->overlay, mesh.now_us, n, info.session,
+					 is_busy(n) ? 1000 * packets : packets);
+	}
+}
+
+/* All restart at once. Each needs a check and a nomination of ours at least, and the pacer lets one go each
+ * 5 ms. */
+static void many_peers_restart_in_time(void **state)
+{
+	static const struct mesh_watch watch = {.event = watch_switches};
+	struct netaddr worse = address(50), better = address(60);
+	uint64_t since_us;
+	uint32_t peer;
+
+	(void)state;
+	(void)mesh_add_address(alice, &worse, 100);
+	mesh_remove_socket(alice, 1);
+	assert_true(mesh_run(&mesh, 2 * US_PER_S, all_registered));
+	for (size_t i = 1; i <= MANY; i++)
+		assert_int_equal(
+			overlay_connect(alice->overlay, mesh.now_us, mesh.hosts[i].name, &peer),
+			OK);
+	assert_true(mesh_run(&mesh, 20 * US_PER_S, all_connected));
+	(void)mesh_run(&mesh, 5 * US_PER_S, NULL);
+	be_active(100);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	be_active(200);
+	switched = busy_rank_sum = 0;
+	mesh.watch = &watch;
+	since_us = mesh.now_us;
+	(void)mesh_add_address(alice, &better, 200);
+	assert_true(mesh_run(&mesh, 10 * US_PER_S, all_switched));
+	printf("%zu peers in %u ms, busy ones at %zu on average\n", switched,
+	       (unsigned int)((last_switch_us - since_us) / US_PER_MS), busy_rank_sum / BUSY);
+	assert_true(last_switch_us - since_us <= 2 * MANY * CHECK_US + 300 * US_PER_MS);
+	/* The ten that are busy are among the first. */
+	assert_true(busy_rank_sum / BUSY <= BUSY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(offline_is_calm),
+		TEST(pairs_of_a_lost_address_end_at_once),
+		TEST(an_upgrade_that_does_not_last_is_not_tried_soon),
+		cmocka_unit_test_setup_teardown(many_peers_restart_in_time, set_up_many, tear_down),
+	};
+
+	return crypto_start() == OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+}
