@@ -435,8 +435,8 @@ MUST_USE enum err overlay_ping(struct overlay *o, uint64_t now_us, uint32_t peer
 /* Begins a restart now. Return: OK; ERR_NOT_FOUND; ERR_WRONG_STATE when there is no session to restart, or
  * one is under way. */
 MUST_USE enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer);
-/* The host has slept: nobody knows what the NATs have kept. Asks the servers anew, restarts every
- * session. */
+/* The host has slept: nobody knows what the NATs have kept. Asks STUN and TURN servers anew, restarts
+ * every session. */
 void overlay_on_resume(struct overlay *o, uint64_t now_us);
 /* Says goodbye to every peer that is connected and to the rendezvous, and gives the relays back:
  * overlay_pop_transmit() has that when the goodbyes over them are popped. */

@@ -222,9 +222,12 @@ enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer)
 void overlay_on_resume(struct overlay *o, uint64_t now_us)
 {
 	ice_engine_gather_again(o->ice, now_us, ICE_NO_SOCKET);
+	relays_verify(o->relays, now_us);
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		if (o->peers[n].in_use)
-			restart_want(o, &o->peers[n], now_us, OVERLAY_RESTART_RESUMED);
+		if (!o->peers[n].in_use)
+			continue;
+		restart_want(o, &o->peers[n], now_us, OVERLAY_RESTART_RESUMED);
+		restart_hurry(o, &o->peers[n], now_us);
 	}
 	overlay_drain_ice(o, now_us);
 }

@@ -91,6 +91,27 @@ static struct overlay_peer_info peer_of(const struct mesh_host *h, uint32_t peer
 
 /* --- sleep, and no network --- */
 
+/* Our allocation went while the host slept, though no path needs it now. */
+static void a_resume_is_a_full_change(void **state)
+{
+	uint32_t switches;
+
+	(void)state;
+	mesh_set_nat(&mesh, MESH_DELAY_US);
+	give_relay(alice);
+	connect_both();
+	assert_int_equal(peer_of(alice, 0).path.relay, 0);
+	assert_int_equal(turn_server_count(&mesh.turn[0]), 1);
+	switches = peer_of(alice, 0).switches;
+	turn_server_restart(&mesh.turn[0], mesh.now_us);
+	overlay_on_resume(alice->overlay, mesh.now_us);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(peer_of(alice, 0).restart_cause, OVERLAY_RESTART_RESUMED);
+	assert_int_equal(peer_of(alice, 0).switches, switches + 1);
+	assert_int_equal(turn_server_count(&mesh.turn[0]), 1);
+	assert_true(both_have_path(&mesh));
+}
+
 /* How often alice wants to be called within @us, while somebody sends to bob once a second. */
 static size_t count_wakes(uint64_t us)
 {
@@ -337,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+		TEST(a_resume_is_a_full_change),
 		TEST(offline_is_calm),
 		TEST(pairs_of_a_lost_address_end_at_once),
 		TEST(an_upgrade_that_does_not_last_is_not_tried_soon),
