@@ -16,10 +16,7 @@
  * begins with "ping " is answered with "pong " and the rest.
  */
 #include <errno.h>
-#include <getopt.h>
-#include <inttypes.h>
 #include <jansson.h>
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,48 +30,24 @@
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/ice/engine.h"
 #include "daemon/core/ice/sdp.h"
-#include "daemon/net/interfaces.h"
 #include "daemon/net/sockaddr.h"
 #include "daemon/net/sockets.h"
+#include "tests/interop/sdp_options.h"
 #include "tests/interop/sdp_relay.h"
 
-#define MAX_SOCKETS 16
-#define MAX_SERVERS 4
-#define MAX_TEXT    1200
+#define MAX_TEXT 1200
 /* How long the description waits for the slowest server. */
 #define PATIENCE_US (5 * US_PER_S)
 
-enum policy {
-	POLICY_ALL,
-	POLICY_RELAY,
-	POLICY_HOST,
-};
-
-struct turn_option {
-	const char *uri, *user, *password;
-};
-
-struct options {
-	bool controlling, has_role, lite_peer, restart_on_signal;
-	enum policy policy;
-	uint16_t ta_ms;
-	const char *stun[MAX_SERVERS];
-	size_t stun_count;
-	struct turn_option turn[MAX_SERVERS];
-	size_t turn_count;
-	struct netaddr bind[MAX_SOCKETS];
-	size_t bind_count;
-};
-
 struct agent {
-	struct options options;
+	struct sdp_options options;
 	struct ice_engine *engine;
 	struct ice_agent *ice;
-	int sockets[MAX_SOCKETS];
-	struct netaddr bases[MAX_SOCKETS];
+	int sockets[SDP_MAX_SOCKETS];
+	struct netaddr bases[SDP_MAX_SOCKETS];
 	size_t socket_count;
-	struct sdp_relay *relays[MAX_SERVERS]; /* number i + 1 in the engine */
-	bool relay_settled[MAX_SERVERS];
+	struct sdp_relay *relays[SDP_MAX_SERVERS]; /* number i + 1 in the engine */
+	bool relay_settled[SDP_MAX_SERVERS];
 	bool described; /* our description was printed */
 	uint64_t patience_us;
 	char line[ICE_SDP_BYTES];
@@ -95,12 +68,6 @@ static void on_signal(int number)
 	signalled = 1;
 }
 
-static void __attribute__((noreturn)) die(const char *what, const char *why)
-{
-	fprintf(stderr, "icetun-sdp-agent: %s: %s\n", what, why);
-	exit(2);
-}
-
 static uint64_t now_us(void)
 {
 	struct timespec t;
@@ -116,7 +83,7 @@ static void print_event(json_t *event)
 	char *text = event ? json_dumps(event, JSON_COMPACT) : NULL;
 
 	if (!text)
-		die("JSON", "out of memory");
+		sdp_die("JSON", "out of memory");
 	puts(text);
 	fflush(stdout);
 	free(text);
@@ -140,7 +107,7 @@ static void describe_us(struct agent *a, char text[static ICE_SDP_BYTES])
 	/* All that there will be: restarts tell later ones. */
 	d.end_of_candidates = true;
 	if (ice_sdp_write(&d, text, ICE_SDP_BYTES, &len) != OK)
-		die("description", "too long");
+		sdp_die("description", "too long");
 }
 
 static void print_description(struct agent *a)
@@ -485,114 +452,17 @@ static void read_input(struct agent *a)
 
 /* --- the beginning --- */
 
-static struct netaddr resolve(const char *host_port)
-{
-	char host[256];
-	const char *colon = strrchr(host_port, ':');
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list;
-	union net_sockaddr sa = {0};
-	struct netaddr a;
-	int n;
-
-	if (netaddr_parse(host_port, &a) == OK)
-		return a;
-	if (!colon || (size_t)(colon - host_port) >= sizeof(host))
-		die(host_port, "not HOST:PORT");
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - host_port), host_port);
-	n = getaddrinfo(host, colon + 1, &hints, &list);
-	if (n != 0)
-		die(host_port, gai_strerror(n));
-	memcpy(&sa, list->ai_addr, list->ai_addrlen);
-	if (!net_sockaddr_to(&sa, list->ai_addrlen, &a))
-		die(host_port, "not an address");
-	freeaddrinfo(list);
-	return a;
-}
-
-static const char *value_of(int argc, char **argv, int *i)
-{
-	if (*i + 1 >= argc)
-		die(argv[*i], "a value is missing");
-	return argv[++*i];
-}
-
-static void parse_role(struct options *o, const char *value)
-{
-	if (strcmp(value, "controlling") != 0 && strcmp(value, "controlled") != 0)
-		die("--role", "controlling or controlled");
-	o->controlling = strcmp(value, "controlling") == 0;
-	o->has_role = true;
-}
-
-static void parse_policy(struct options *o, const char *value)
-{
-	if (strcmp(value, "all") == 0)
-		o->policy = POLICY_ALL;
-	else if (strcmp(value, "relay") == 0)
-		o->policy = POLICY_RELAY;
-	else if (strcmp(value, "host") == 0)
-		o->policy = POLICY_HOST;
-	else
-		die("--policy", "all, relay or host");
-}
-
-static void parse_option(struct options *o, int argc, char **argv, int *i)
-{
-	const char *name = argv[*i];
-	struct turn_option *turn = o->turn_count ? &o->turn[o->turn_count - 1] : NULL;
-
-	if (strcmp(name, "--lite-peer") == 0) {
-		o->lite_peer = true;
-	} else if (strcmp(name, "--role") == 0) {
-		parse_role(o, value_of(argc, argv, i));
-	} else if (strcmp(name, "--policy") == 0) {
-		parse_policy(o, value_of(argc, argv, i));
-	} else if (strcmp(name, "--stun") == 0 && o->stun_count < MAX_SERVERS) {
-		o->stun[o->stun_count++] = value_of(argc, argv, i);
-	} else if (strcmp(name, "--turn") == 0 && o->turn_count < MAX_SERVERS) {
-		o->turn[o->turn_count++].uri = value_of(argc, argv, i);
-	} else if (strcmp(name, "--user") == 0 && turn) {
-		turn->user = value_of(argc, argv, i);
-	} else if (strcmp(name, "--password") == 0 && turn) {
-		turn->password = value_of(argc, argv, i);
-	} else if (strcmp(name, "--ta") == 0) {
-		o->ta_ms = (uint16_t)strtoul(value_of(argc, argv, i), NULL, 10);
-	} else if (strcmp(name, "--bind") == 0 && o->bind_count < MAX_SOCKETS) {
-		if (netaddr_parse_ip(value_of(argc, argv, i), 0, &o->bind[o->bind_count++]) != OK)
-			die(argv[*i], "not an address");
-	} else if (strcmp(name, "--restart-on") == 0) {
-		if (strcmp(value_of(argc, argv, i), "SIGUSR1") != 0)
-			die("--restart-on", "only SIGUSR1");
-		o->restart_on_signal = true;
-	} else {
-		die(name, "unknown option, or too many of it");
-	}
-}
-
-static void find_addresses(struct options *o)
-{
-	const struct net_interface_filter filter = {0};
-	struct net_snapshot now;
-
-	if (o->bind_count > 0)
-		return;
-	if (net_interfaces_snapshot(&filter, &now) != OK)
-		die("addresses", "cannot be read");
-	for (; o->bind_count < now.count; o->bind_count++)
-		o->bind[o->bind_count] = now.addrs[o->bind_count].addr;
-}
-
 static void open_sockets(struct agent *a)
 {
 	for (size_t i = 0; i < a->options.bind_count; i++) {
 		if (net_udp_open(&a->options.bind[i], 0, &a->sockets[i], &a->bases[i]) != OK)
-			die("bind", "an address cannot be used");
+			sdp_die("bind", "an address cannot be used");
 		a->socket_count++;
 		/* Without sockets in the engine only relays are candidates. */
-		if (a->options.policy != POLICY_RELAY &&
+		if (a->options.policy != SDP_POLICY_RELAY &&
 		    ice_engine_add_socket(a->engine, now_us(), (uint16_t)i, &a->bases[i],
 					  (uint16_t)(UINT16_MAX - i)) != OK)
-			die("bind", "an address is no candidate");
+			sdp_die("bind", "an address is no candidate");
 	}
 }
 
@@ -601,26 +471,26 @@ static void start(struct agent *a)
 	struct ice_engine_params params = {
 		.random = random_system(), .max_agents = 1, .ta_ms = a->options.ta_ms};
 	struct ice_agent_params agent = {.controlling = a->options.controlling, .worth = 1};
-	struct netaddr stun[MAX_SERVERS];
+	struct netaddr stun[SDP_MAX_SERVERS];
 
 	if (ice_engine_create(&a->engine, &params) != OK ||
 	    ice_agent_open(&a->ice, a->engine, now_us(), &agent) != OK)
-		die("--ta", "must be 5 or more");
-	if (a->options.policy == POLICY_HOST)
+		sdp_die("--ta", "must be 5 or more");
+	if (a->options.policy == SDP_POLICY_HOST)
 		a->options.stun_count = a->options.turn_count = 0;
 	for (size_t i = 0; i < a->options.stun_count; i++)
-		stun[i] = resolve(a->options.stun[i]);
+		stun[i] = sdp_resolve(a->options.stun[i]);
 	ice_engine_set_relays_pending(a->engine, a->options.turn_count > 0);
 	if (ice_engine_set_stun_servers(a->engine, now_us(), stun, a->options.stun_count) != OK)
-		die("--stun", "not a server that can be asked");
+		sdp_die("--stun", "not a server that can be asked");
 	for (size_t i = 0; i < a->options.turn_count; i++) {
-		const struct turn_option *t = &a->options.turn[i];
+		const struct sdp_turn_option *t = &a->options.turn[i];
 
 		a->relays[i] = sdp_relay_open(
 			t->uri, t->user, t->password,
 			a->options.bind_count == 1 ? &a->options.bind[0] : NULL, now_us());
 	}
-	find_addresses(&a->options);
+	sdp_options_find_addresses(&a->options);
 	open_sockets(a);
 	a->patience_us = now_us() + PATIENCE_US;
 }
@@ -644,7 +514,7 @@ static void serve_deadlines(struct agent *a)
 
 static void turn_round(struct agent *a)
 {
-	struct pollfd fds[1 + MAX_SOCKETS + MAX_SERVERS] = {
+	struct pollfd fds[1 + SDP_MAX_SOCKETS + SDP_MAX_SERVERS] = {
 		{.fd = a->input_ended ? -1 : STDIN_FILENO, .events = POLLIN}};
 	struct pollfd *relays = fds + 1 + a->socket_count;
 	uint64_t due = next_deadline(a), now = now_us();
@@ -658,7 +528,7 @@ static void turn_round(struct agent *a)
 		relays[i] = (struct pollfd){.fd = sdp_relay_fd(a->relays[i]), .events = POLLIN};
 	if (ppoll(fds, (nfds_t)(1 + a->socket_count + a->options.turn_count), &timeout, NULL) < 0 &&
 	    errno != EINTR)
-		die("ppoll", strerror(errno));
+		sdp_die("ppoll", strerror(errno));
 	if (fds[0].revents)
 		read_input(a);
 	for (size_t i = 0; i < a->socket_count; i++)
@@ -689,12 +559,9 @@ int main(int argc, char **argv)
 	static struct agent a;
 	struct sigaction action = {.sa_handler = on_signal};
 
-	for (int i = 1; i < argc; i++)
-		parse_option(&a.options, argc, argv, &i);
-	if (!a.options.has_role)
-		die("--role", "is needed: controlling or controlled");
+	sdp_options_parse(&a.options, argc, argv);
 	if (crypto_start() != OK)
-		die("libsodium", "does not start");
+		sdp_die("libsodium", "does not start");
 	sigaction(SIGUSR1, &action, NULL);
 	start(&a);
 	pump(&a);
