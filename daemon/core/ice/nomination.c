@@ -11,8 +11,12 @@ void ice_nomination_offer(struct ice_nomination *n, size_t index, const struct i
 		n->best_pending_priority = p->priority;
 }
 
-static uint64_t grace_us(const struct ice_nominee *p)
+static uint64_t grace_us(const struct ice_nomination *n)
 {
+	const struct ice_nominee *p = &n->best;
+
+	if (n->is_restart)
+		return ICE_GRACE_RESTART_US;
 	if (p->relayed)
 		return ICE_GRACE_RELAY_US;
 	if (p->rtt_us == 0 || 2 * p->rtt_us > ICE_GRACE_MAX_US)
@@ -27,5 +31,5 @@ uint64_t ice_nomination_decide(const struct ice_nomination *n, uint64_t now_us, 
 	*ret_index = n->best_index;
 	if (n->best_pending_priority <= n->best.priority)
 		return now_us;
-	return n->best.valid_since_us + grace_us(&n->best);
+	return n->best.valid_since_us + grace_us(n);
 }

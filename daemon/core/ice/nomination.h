@@ -6,8 +6,10 @@
  * The best valid pair is nominated as soon as no better pair can still turn up, that is, when none
  * of higher priority waits or is in progress; or else when it has been valid for a grace time:
  * twice its round trip within 100..500 ms for a direct pair, 2 s for a relayed one, because NAT
- * filters make late direct successes common. Patience costs nothing: data flows on the valid pair
- * meanwhile.
+ * filters make late direct successes common. After a restart it is 2 s for any pair: the old path is
+ * checked first and works at once, while the better one, for which the restart was made, needs an address
+ * from its NAT, a message to the peer, and a check of the peer's to open its filter. Patience costs
+ * nothing: data flows on the best valid pair meanwhile.
  */
 #ifndef ICETUN_ICE_NOMINATION_H
 #define ICETUN_ICE_NOMINATION_H
@@ -18,9 +20,10 @@
 
 #include "daemon/core/base/time.h"
 
-#define ICE_GRACE_MIN_US   (100 * US_PER_MS)
-#define ICE_GRACE_MAX_US   (500 * US_PER_MS)
-#define ICE_GRACE_RELAY_US (2 * US_PER_S)
+#define ICE_GRACE_MIN_US     (100 * US_PER_MS)
+#define ICE_GRACE_MAX_US     (500 * US_PER_MS)
+#define ICE_GRACE_RELAY_US   (2 * US_PER_S)
+#define ICE_GRACE_RESTART_US (2 * US_PER_S)
 
 /* One pair as the policy sees it. */
 struct ice_nominee {
@@ -32,8 +35,9 @@ struct ice_nominee {
 	uint64_t valid_since_us;
 };
 
-/* Begin with zeros, offer every pair, then decide. */
+/* Begin with zeros and is_restart, offer every pair, then decide. */
 struct ice_nomination {
+	bool is_restart; /* not the first generation of the session */
 	bool has_best;
 	size_t best_index;
 	struct ice_nominee best;

@@ -37,7 +37,7 @@ static bool is_pending(const struct ice_generation *g, const struct ice_pair *p)
 
 void ice_path_consider_nomination(struct ice_generation *g, uint64_t now_us)
 {
-	struct ice_nomination n = {0};
+	struct ice_nomination n = {.is_restart = g->number > 0};
 	size_t index;
 
 	g->nominate_us = DEADLINE_NONE;

@@ -12,15 +12,34 @@
 #define NONE SIZE_MAX
 
 /* Each pair was valid since NOW. */
+struct row {
+	const char *name;
+	struct ice_nominee pairs[3];
+	size_t count;
+	size_t index;
+	uint64_t at_us;
+};
+
+static void check(const struct row *row, bool is_restart)
+{
+	struct ice_nomination n = {.is_restart = is_restart};
+	size_t index = NONE;
+	uint64_t at_us;
+
+	for (size_t i = 0; i < row->count; i++) {
+		struct ice_nominee p = row->pairs[i];
+
+		p.valid_since_us = NOW;
+		ice_nomination_offer(&n, i, &p);
+	}
+	at_us = ice_nomination_decide(&n, NOW, &index);
+	if (at_us != row->at_us || index != row->index)
+		fail_msg("%s: pair %zu at %llu", row->name, index, (unsigned long long)at_us);
+}
+
 static void decisions(void **state)
 {
-	static const struct {
-		const char *name;
-		struct ice_nominee pairs[3];
-		size_t count;
-		size_t index;
-		uint64_t at_us;
-	} table[] = {
+	static const struct row table[] = {
 		{"nothing at all", {{0}}, 0, NONE, DEADLINE_NONE},
 		{"nothing valid", {{.priority = 9, .pending = true}}, 1, NONE, DEADLINE_NONE},
 		{"the only pair", {{.priority = 9, .valid = true}}, 1, 0, NOW},
@@ -70,28 +89,42 @@ static void decisions(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		struct ice_nomination n = {0};
-		size_t index = NONE;
-		uint64_t at_us;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		check(&table[i], false);
+}
 
-		for (size_t j = 0; j < table[i].count; j++) {
-			struct ice_nominee p = table[i].pairs[j];
+static void decisions_after_a_restart(void **state)
+{
+	static const struct row table[] = {
+		{"nothing valid", {{.priority = 9, .pending = true}}, 1, NONE, DEADLINE_NONE},
+		{"nothing better is pending",
+		 {{.priority = 9, .valid = true}, {.priority = 8, .pending = true}},
+		 2,
+		 0,
+		 NOW},
+		{"the better one has more time",
+		 {{.priority = 9, .pending = true}, {.priority = 8, .valid = true, .rtt_us = MS}},
+		 2,
+		 1,
+		 NOW + 2000 * MS},
+		{"as long as it would for a relayed one",
+		 {{.priority = 9, .pending = true},
+		  {.priority = 8, .valid = true, .relayed = true, .rtt_us = MS}},
+		 2,
+		 1,
+		 NOW + 2000 * MS},
+	};
 
-			p.valid_since_us = NOW;
-			ice_nomination_offer(&n, j, &p);
-		}
-		at_us = ice_nomination_decide(&n, NOW, &index);
-		if (at_us != table[i].at_us || index != table[i].index)
-			fail_msg("%s: pair %zu at %llu", table[i].name, index,
-				 (unsigned long long)at_us);
-	}
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		check(&table[i], true);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decisions),
+		cmocka_unit_test(decisions_after_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
