@@ -196,6 +196,9 @@ bool sockets_update(struct run *r, const struct net_snapshot *now);
 void sockets_close(struct run *r);
 /* One more at the address of socket @number, for allocations. */
 void sockets_open_spare(struct run *r, uint16_t number);
+/* Return: the device that has the address of socket @number when packets from there to @to leave by it,
+ * else 0: a more specific route over another one is obeyed. */
+int sockets_device_to(const struct run *r, uint16_t number, const struct netaddr *to);
 void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf);
 
 /* servers.c */

@@ -71,6 +71,7 @@ static void set_path(struct run *r, const struct overlay_event *e)
 	struct overlay_peer_info info;
 	enum err err = OK;
 
+	path.ifindex = sockets_device_to(r, path.socket, &path.remote);
 	if (e->by_overlay)
 		data_plane_clear_path(r->data, e->peer);
 	else

@@ -215,6 +215,22 @@ void sockets_close(struct run *r)
 	}
 }
 
+int sockets_device_to(const struct run *r, uint16_t number, const struct netaddr *to)
+{
+	struct net_route way;
+
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		const struct app_socket *s = &r->sockets[i];
+
+		if (!s->in_use || s->number != number)
+			continue;
+		return s->is_second || (net_route_to(to, &way) == OK && way.ifindex == s->ifindex)
+			       ? s->ifindex
+			       : 0;
+	}
+	return 0;
+}
+
 void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf)
 {
 	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {

@@ -156,13 +156,17 @@ struct data_path {
 	uint16_t max_bytes; /* longest inner packet that it takes; 0: no limit is known */
 	/* max_bytes is known, not assumed: hosts are told when their packets are longer. */
 	bool is_found;
+	/* Packets leave by this device, 0 = as the socket and the routes say. IPv4 only. A default route
+	 * over another device then takes no packet from a path that works. */
+	int ifindex;
 };
 
 /* From now on packets for @peer are sealed with this session and sent on this path. Of what is longer than
  * the path takes, TCP is cut, and IPv4 without DF fragmented. IPv6 up to 1,280 bytes, which every path has
  * to carry, is sent in a datagram without DF. The rest is DROP_TOO_LONG; if the size is_found its sender is
  * told by an ICMP message into the TUN, so often in a second (tx_too_big), and the MSS of SYNs is lowered
- * to it in both directions.
+ * to it in both directions. A path that is set again for the same session keeps the device that it had:
+ * that is the one it was checked over.
  * Return: OK; ERR_NOT_FOUND for an unknown session or socket; ERR_INVALID when the session is
  * another peer's, or the remote address or channel is none; ERR_NO_MEMORY. */
 MUST_USE enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,

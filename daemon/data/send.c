@@ -1,6 +1,7 @@
 #include "daemon/data/send.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -39,9 +40,9 @@ struct train {
 	bool may_fragment; /* a single packet: without DF */
 };
 
-union segment_control {
+union control {
 	struct cmsghdr header;
-	uint8_t bytes[CMSG_SPACE(sizeof(uint16_t))];
+	uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
 };
 
 struct sender {
@@ -52,7 +53,7 @@ struct sender {
 	struct train trains[MAX_TRAINS];
 	struct mmsghdr messages[MAX_TRAINS];
 	struct iovec vectors[MAX_TRAINS];
-	union segment_control controls[MAX_TRAINS];
+	union control controls[MAX_TRAINS];
 };
 
 bool send_knows_segment(void)
@@ -222,13 +223,46 @@ static bool wait_for_room(struct worker *w, int fd)
 	return poll(&p, 1, FULL_WAIT_MS) == 1;
 }
 
-/* Return: 0 or the errno. */
-static int send_one(struct worker *w, const struct path *p, const uint8_t *bytes, size_t len)
+static void add_control(struct msghdr *m, int level, int type, const void *value, size_t len)
 {
-	int fd = p->fds[w->number];
+	uint8_t *at = (uint8_t *)m->msg_control + m->msg_controllen;
+	struct cmsghdr *c = (struct cmsghdr *)(void *)at;
 
+	m->msg_controllen += CMSG_SPACE(len);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), value, len);
+}
+
+/* @stride: 0 for a single packet. */
+static void fill_message(struct msghdr *ret, const struct path *p, struct iovec *bytes,
+			 union control *control, uint16_t stride)
+{
+	struct in_pktinfo device = {.ipi_ifindex = p->ifindex};
+
+	*ret = (struct msghdr){.msg_name = (void *)(uintptr_t)&p->to,
+			       .msg_namelen = p->to_len,
+			       .msg_iov = bytes,
+			       .msg_iovlen = 1,
+			       .msg_control = control};
+	if (stride)
+		add_control(ret, SOL_UDP, UDP_SEGMENT, &stride, sizeof(stride));
+	if (p->ifindex)
+		add_control(ret, IPPROTO_IP, IP_PKTINFO, &device, sizeof(device));
+}
+
+/* Return: 0 or the errno. */
+static int send_one(struct worker *w, const struct path *p, uint8_t *bytes, size_t len)
+{
+	struct iovec vector = {.iov_base = bytes, .iov_len = len};
+	int fd = p->fds[w->number];
+	union control control;
+	struct msghdr m;
+
+	fill_message(&m, p, &vector, &control, 0);
 	for (;;) {
-		if (sendto(fd, bytes, len, MSG_NOSIGNAL, &p->to.any, p->to_len) >= 0)
+		if (sendmsg(fd, &m, MSG_NOSIGNAL) >= 0)
 			return 0;
 		if (errno == EAGAIN && wait_for_room(w, fd))
 			continue;
@@ -310,26 +344,13 @@ static void train_refused(struct worker *w, const struct train *t, int error)
 	count_failed(w, t->path, net_error(error), t->count);
 }
 
-static void fill_message(struct sender *s, size_t i)
+static void prepare(struct sender *s, size_t i)
 {
 	struct train *t = &s->trains[i];
-	struct msghdr *m = &s->messages[i].msg_hdr;
-	struct cmsghdr *c = &s->controls[i].header;
-	uint16_t stride = (uint16_t)t->stride;
 
 	s->vectors[i] = (struct iovec){.iov_base = t->bytes, .iov_len = t->len};
-	*m = (struct msghdr){.msg_name = &t->path->to,
-			     .msg_namelen = t->path->to_len,
-			     .msg_iov = &s->vectors[i],
-			     .msg_iovlen = 1};
-	if (t->count < 2)
-		return;
-	m->msg_control = c;
-	m->msg_controllen = CMSG_SPACE(sizeof(stride));
-	c->cmsg_level = SOL_UDP;
-	c->cmsg_type = UDP_SEGMENT;
-	c->cmsg_len = CMSG_LEN(sizeof(stride));
-	memcpy(CMSG_DATA(c), &stride, sizeof(stride));
+	fill_message(&s->messages[i].msg_hdr, t->path, &s->vectors[i], &s->controls[i],
+		     t->count > 1 ? (uint16_t)t->stride : 0);
 }
 
 /* Trains from @first on that go out of one socket. Return: the number of the next train. */
@@ -345,7 +366,7 @@ static size_t send_run(struct worker *w, size_t first)
 	}
 	while (end < s->count && s->trains[end].path->fds[w->number] == fd &&
 	       !s->trains[end].may_fragment)
-		fill_message(s, end++);
+		prepare(s, end++);
 	sent = sendmmsg(fd, s->messages + first, (unsigned int)(end - first), MSG_NOSIGNAL);
 	if (sent > 0) {
 		for (int i = 0; i < sent; i++) {

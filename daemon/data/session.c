@@ -199,6 +199,17 @@ static void path_publish(struct data_plane *d, uint32_t peer, struct path *path)
 		qsbr_retire(&d->qsbr, &old->retired, path_free);
 }
 
+static int device_of(const struct path *before, const struct path *p, int ifindex)
+{
+	if (p->remote.family != NETADDR_IP4)
+		return 0;
+	return before && before->session == p->session && before->socket == p->socket &&
+			       before->channel == p->channel &&
+			       netaddr_equal(&before->remote, &p->remote)
+		       ? before->ifindex
+		       : ifindex;
+}
+
 enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
 			     const struct data_path *path)
 {
@@ -229,6 +240,7 @@ enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local
 		free(p);
 		return ERR_INVALID;
 	}
+	p->ifindex = device_of(atomic_load(&d->peers[peer].path), p, path->ifindex);
 	path_publish(d, peer, p);
 	return OK;
 }

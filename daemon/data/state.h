@@ -80,6 +80,7 @@ struct path {
 	uint16_t channel;
 	uint16_t max_bytes;
 	bool is_found;
+	int ifindex;
 	socklen_t to_len;
 	union net_sockaddr to;
 	struct netaddr remote;

@@ -55,6 +55,7 @@ enum err net_error(int errno_value)
 	case ENETUNREACH:
 	case EHOSTUNREACH:
 	case ENETDOWN:
+	case ENODEV:
 	case EHOSTDOWN:
 	case ECONNREFUSED:
 	case ETIMEDOUT:

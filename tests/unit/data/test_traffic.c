@@ -1,5 +1,6 @@
 /* The data plane under load: paths, sessions and sockets change while packets run; random datagrams;
  * nothing is left behind. */
+#include <net/if.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -154,6 +155,32 @@ static void inject_one(void)
 	size_t len = host_seal_control(&b, "\0x", 2, packet, sizeof(packet));
 
 	assert_int_equal(data_plane_inject(a.plane, packet, len, DATA_NO_SOCKET, &b.addr), OK);
+}
+
+/* A path keeps the device that it was checked over: here one that does not exist, so that nothing leaves. */
+static void test_path_keeps_its_device(void **state)
+{
+	struct data_path path = {.socket = SOCKET, .remote = b.addr, .ifindex = 999999};
+	uint8_t buf[65536];
+	struct data_input input;
+
+	(void)state;
+	host_link(&a, &b, 1000, CIPHER);
+	data_plane_clear_path(a.plane, 2);
+	for (int i = 1; i <= 2; i++) {
+		assert_int_equal(data_plane_set_path(a.plane, 2, 1001, &path), OK);
+		host_say(&a, &a.overlay, &b.overlay, 100, 1);
+		host_pop(&a, &input, buf);
+		assert_int_equal(input.kind, DATA_INPUT_SEND_ERROR);
+		assert_int_equal(input.error, ERR_NETWORK);
+		assert_int_equal(host_drops(&a, DROP_SEND), i);
+		path.ifindex = 0;
+	}
+	data_plane_clear_path(a.plane, 2);
+	path.ifindex = (int)if_nametoindex("lo");
+	assert_int_equal(data_plane_set_path(a.plane, 2, 1001, &path), OK);
+	host_say(&a, &a.overlay, &b.overlay, 100, 2);
+	assert_int_equal(host_hear(&b, 100), 2);
 }
 
 static void test_everything_changes_under_traffic(void **state)
@@ -341,8 +368,11 @@ static void test_nothing_is_left_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_path_switch_loses_nothing), TEST(test_everything_changes_under_traffic),
-		TEST(test_flood_starves_nobody),      TEST(test_random_datagrams),
+		TEST(test_path_switch_loses_nothing),
+		TEST(test_path_keeps_its_device),
+		TEST(test_everything_changes_under_traffic),
+		TEST(test_flood_starves_nobody),
+		TEST(test_random_datagrams),
 		TEST(test_nothing_is_left_behind),
 	};
 
