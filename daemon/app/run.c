@@ -13,6 +13,8 @@
 #define TICK_MS 1000
 /* Without packets, until memory is given back. */
 #define QUIET_S 10
+/* For so long a peer that cannot be reached makes the helper hurry. */
+#define HURRY_US (300 * US_PER_S)
 
 /* --- what the overlay wants --- */
 
@@ -285,6 +287,14 @@ static void watch_quiet(struct run *r)
 	r->moved_packets = c.tun_in + c.rx_tun;
 }
 
+/* A peer without a path is found through the rendezvous only: packets that wait for it must not wait for
+ * the helper, too, which pauses longer and longer between its tries. */
+static void hurry_link(struct run *r)
+{
+	if (r->link == SIGNAL_LINK_DOWN && app_now_us() >= r->link_since_us + US_PER_S)
+		signal_client_reconnect(r->signal);
+}
+
 /* The overlay hears which peers authenticated data came from. */
 static void on_tick(uv_timer_t *t)
 {
@@ -292,18 +302,25 @@ static void on_tick(uv_timer_t *t)
 	struct overlay_peer_info info;
 	struct data_stats stats;
 	uint32_t cursor = 0;
+	bool is_missed = false;
 
 	while (overlay_next_peer(r->overlay, &cursor, &info)) {
+		is_missed |= info.state == OVERLAY_PEER_ROAMING &&
+			     app_now_us() < info.since_us + HURRY_US;
 		if (!info.session || !data_plane_session_stats(r->data, info.session, &stats))
 			continue;
-		if (stats.last_tx_us > stats.last_rx_us + US_PER_S)
+		if (stats.last_tx_us > stats.last_rx_us + US_PER_S) {
 			overlay_on_unanswered(r->overlay, app_now_us(), info.peer);
+			is_missed |= stats.last_tx_us < stats.last_rx_us + HURRY_US;
+		}
 		if (stats.last_rx_us <= r->heard_us[info.peer])
 			continue;
 		r->heard_us[info.peer] = stats.last_rx_us;
 		overlay_on_authenticated(r->overlay, app_now_us(), info.peer, info.session,
 					 stats.tx_packets);
 	}
+	if (is_missed)
+		hurry_link(r);
 	overlay_set_wall_clock(r->overlay, app_now_us(), app_unix_us());
 	servers_on_tick(r);
 	save_stamps(r);

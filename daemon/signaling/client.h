@@ -76,7 +76,7 @@ MUST_USE enum err signal_client_configure(struct signal_client *c,
 MUST_USE enum err signal_client_send(struct signal_client *c, const uint8_t *buf, size_t len);
 
 /* Drops the connection and makes a new one at once, without waiting out a backoff: addresses or
- * routes of this host have changed, or the server no longer answers. A helper that does not react
+ * routes of this host have changed, the server no longer answers, or somebody waits for it. A helper that does not react
  * within five seconds is killed and replaced. */
 void signal_client_reconnect(struct signal_client *c);
 
