@@ -12,7 +12,7 @@ declare -A SETUP_PACKAGES=(
 	[lab]="iproute2 nftables iputils-ping util-linux"
 	# To test them.
 	[test]="libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind shellcheck git python3
-		python3-cbor2 tcpdump
+		python3-cbor2 tcpdump conntrack
 		coturn dnsmasq-base openssl libnice-dev python3-aioice"
 	# To measure them beside their peers (tests/bench/run).
 	[bench]="iperf3 ethtool openssl wireguard-tools wireguard-go openvpn nebula tinc fastd"
