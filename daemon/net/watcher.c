@@ -24,6 +24,7 @@ struct net_watcher {
 	unsigned int open_handles;
 	bool stopping;
 	bool is_urgent;	    /* the timer is not to be put off */
+	uint64_t due_ms;    /* of the timer */
 	uint64_t first_ms;  /* of the messages that wait, 0 = none */
 	uint64_t looked_ms; /* the last time */
 	uint64_t haste_until_ms;
@@ -41,18 +42,31 @@ static bool has_way_out(const struct net_snapshot *s)
 
 static void on_timer(uv_timer_t *t);
 
-static void plan(struct net_watcher *w, uint64_t delay_ms)
+static bool is_sooner(const struct net_watcher *w, uint64_t due_ms)
 {
-	if (!w->stopping && !w->is_urgent)
-		uv_timer_start(&w->timer, on_timer, delay_ms, 0);
+	return !uv_is_active((const uv_handle_t *)&w->timer) || due_ms < w->due_ms;
 }
 
-/* At once, but not within @pause_ms of the last look; no later message puts it off. */
+static void plan(struct net_watcher *w, uint64_t delay_ms)
+{
+	uint64_t due_ms = uv_now(w->params.loop) + delay_ms;
+
+	if (w->stopping || (w->is_urgent && !is_sooner(w, due_ms)))
+		return;
+	w->due_ms = due_ms;
+	uv_timer_start(&w->timer, on_timer, delay_ms, 0);
+}
+
+/* At once, but not within @pause_ms of the last look, unless one is planned sooner; no later message puts
+ * it off. */
 static void plan_urgent(struct net_watcher *w, uint64_t pause_ms)
 {
 	uint64_t now_ms = uv_now(w->params.loop), due_ms = w->looked_ms + pause_ms;
 
-	plan(w, w->stats.looks == 0 || due_ms <= now_ms ? 0 : due_ms - now_ms);
+	if (w->stats.looks == 0 || due_ms <= now_ms)
+		plan(w, 0);
+	else if (is_sooner(w, due_ms))
+		plan(w, due_ms - now_ms);
 	w->is_urgent = true;
 }
 
