@@ -305,8 +305,8 @@ void overlay_on_send_error(struct overlay *o, uint64_t now_us, uint16_t socket,
 
 bool overlay_has_output(const struct overlay *o)
 {
-	return o->event_count > 0 || !fifo_is_empty(&o->frames) || !fifo_is_empty(&o->datagrams) ||
-	       !fifo_is_empty(&o->inject);
+	return o->event_count > 0 || !fifo_is_empty(&o->datagrams) || !fifo_is_empty(&o->inject) ||
+	       (!fifo_is_empty(&o->frames) && !rendezvous_is_waited_for(o));
 }
 
 bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *buf, size_t cap)

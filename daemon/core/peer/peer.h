@@ -214,6 +214,9 @@ void overlay_drain_ice(struct overlay *o, uint64_t now_us);
 
 /* rendezvous.c */
 void rendezvous_drain(struct overlay *o, uint64_t now_us);
+/* Connected, not registered yet. Messages wait: to one that comes before REGISTER the server answers with
+ * another challenge, and between two registrations are 500 ms. */
+bool rendezvous_is_waited_for(const struct overlay *o);
 /* Queues @m for the rendezvous; when it cannot go, it is counted: every message is repeated. */
 void frame_send(struct overlay *o, const struct signal_message *m);
 

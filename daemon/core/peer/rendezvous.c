@@ -146,10 +146,17 @@ enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *fr
 	return drop_count(&o->drops, e);
 }
 
+bool rendezvous_is_waited_for(const struct overlay *o)
+{
+	return o->link_up && !overlay_is_registered(o);
+}
+
 bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len)
 {
 	if (registrar_pop_transmit(o->registrar, buf, cap, ret_len))
 		return true;
+	if (rendezvous_is_waited_for(o))
+		return false;
 	return fifo_pop(&o->frames, NULL, 0, buf, cap, ret_len);
 }
 

@@ -209,6 +209,38 @@ static void another_order(void **state)
 	assert_int_equal(flow_end(), 0);
 }
 
+static size_t too_early;
+
+static bool watch_order(struct mesh *m, const struct mesh_host *from,
+			struct signal_message *message)
+{
+	(void)m;
+	too_early += message->type == SIGNAL_FORWARD && !overlay_is_registered(from->overlay);
+	return true;
+}
+
+/* A host that has lost its address connects anew, and learns candidates before it is registered. */
+static void what_is_forwarded_waits_for_registration(void **state)
+{
+	struct netaddr second = address(50), third = address(51);
+
+	(void)state;
+	connect_both();
+	mesh_set_server(&mesh, false);
+	(void)mesh_add_address(alice, &second, 50);
+	mesh_remove_socket(alice, 1);
+	(void)mesh_run(&mesh, 10 * US_PER_MS, NULL);
+	too_early = 0;
+	mesh.filter_frame = watch_order;
+	mesh_set_server(&mesh, true);
+	(void)mesh_add_address(alice, &third, 40);
+	(void)mesh_run(&mesh, US_PER_MS, NULL);
+	assert_false(overlay_is_registered(alice->overlay));
+	assert_false(overlay_has_output(alice->overlay));
+	assert_true(mesh_run(&mesh, 3 * US_PER_S, both_have_path));
+	assert_int_equal(too_early, 0);
+}
+
 /* The same address, another gateway: only the sessions over it are restarted. */
 static void another_gateway(void **state)
 {
@@ -572,6 +604,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		TEST(nothing_is_lost_in_a_soft_handover),
 		TEST(nor_without_the_rendezvous),
+		TEST(what_is_forwarded_waits_for_registration),
 		TEST(another_order),
 		TEST(another_gateway),
 		TEST(hard_handover),
