@@ -24,6 +24,12 @@ static enum err refuse(struct service *s, const struct link *l, enum signal_erro
 	return drop;
 }
 
+/* The same run of the same program: it has moved, and is nobody's rival. */
+static bool is_same_start(uint64_t a, uint64_t b)
+{
+	return a >> SIGNAL_EPOCH_COUNTER_BITS == b >> SIGNAL_EPOCH_COUNTER_BITS;
+}
+
 /* Ends the registration of @old so that the same host on @l can have it.
  * Return: OK, or a DROP_* after the newcomer was refused. */
 static enum err take_over(struct service *s, uint64_t now_us, const struct link *l,
@@ -31,19 +37,21 @@ static enum err take_over(struct service *s, uint64_t now_us, const struct link 
 {
 	const struct signal_message replaced = {.type = SIGNAL_ERROR,
 						.code = SIGNAL_ERROR_REPLACED};
+	bool is_same = is_same_start(epoch, old->epoch);
 
 	if (epoch <= old->epoch)
 		return refuse(s, l, SIGNAL_ERROR_REPLACED, 0, DROP_STALE);
-	if (old->frozen_until_us <= now_us &&
+	if (!is_same && old->frozen_until_us <= now_us &&
 	    bucket_wait_us(&old->takeovers, now_us, &takeover_rate)) {
 		old->frozen_until_us = now_us + FREEZE_US;
 		service_event(s, SERVICE_EVENT_FROZEN, old->name);
 	}
-	if (old->frozen_until_us > now_us)
+	if (!is_same && old->frozen_until_us > now_us)
 		return refuse(s, l, SIGNAL_ERROR_RATE, old->frozen_until_us - now_us, DROP_LIMIT);
 	/* A connection that is closed already is no rival: the host has just moved. */
 	if (service_send(s, old->connection, &replaced) != TRANSPORT_GONE) {
-		(void)bucket_take(&old->takeovers, now_us, &takeover_rate);
+		if (!is_same)
+			(void)bucket_take(&old->takeovers, now_us, &takeover_rate);
 		service_event(s, SERVICE_EVENT_TAKEN_OVER, old->name);
 	}
 	return OK;

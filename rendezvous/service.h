@@ -17,7 +17,8 @@
  *        other key, same identifier                 ERROR(NAME_TAKEN); the first one keeps working
  *        more than five takeovers a minute          ERROR(RATE) to the newcomer for a minute: two
  *                                                   machines run with one key
- *      A takeover from a connection that is closed already does not count as one.
+ *      A takeover from a connection that is closed already does not count as one, nor does one by the
+ *      same run of the program, as the epoch shows: the host has moved.
  *   3. FORWARD: DELIVER to the target and ACK to the sender, or ERROR(ABSENT), or ERROR(BUSY) when the
  *      target does not keep up. LOOKUP: FOUND with the certificate, of absent members too. WATCH:
  *      PRESENCE now and at each change. PING: PONG. BYE: gone.

@@ -38,6 +38,8 @@
 #define SIGNAL_XID_BYTES	 16
 #define SIGNAL_NONCE_BYTES	 16
 #define SIGNAL_MAX_SERVERS	 8
+/* An epoch is the number of the program's start, and in so many bits below it that of its REGISTER. */
+#define SIGNAL_EPOCH_COUNTER_BITS 16
 /* Each with its NUL. */
 #define SIGNAL_URI_BYTES	  128
 #define SIGNAL_USERNAME_BYTES	  128
@@ -148,7 +150,7 @@ struct signal_message {
 	size_t revocation_len; /* 1..REVOCATION_MAX_BYTES */
 	uint8_t nonce[SIGNAL_NONCE_BYTES];
 	uint64_t server_time_s; /* Unix time */
-	uint64_t epoch;		/* each REGISTER of one key has a higher one */
+	uint64_t epoch;		/* each REGISTER of one key has a higher one: start, then counter */
 	uint32_t lease_ms;
 	uint32_t ping_ms;
 	struct signal_server servers[SIGNAL_MAX_SERVERS];

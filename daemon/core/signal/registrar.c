@@ -4,16 +4,15 @@
 #include <string.h>
 
 /* The list of timers is in registrar.h. */
-#define ANSWER_US	   (10 * US_PER_S)
-#define REGISTER_SPACE_US  (500 * US_PER_MS)
-#define RETRY_DEFAULT_MS   5000
-#define RETRY_MAX_MS	   60000
-#define PING_MIN_MS	   5000
-#define PING_MAX_MS	   120000
-#define JITTER_PERCENT	   20
-#define PINGS_UNANSWERED   2
-#define EVENTS		   8
-#define EPOCH_COUNTER_BITS 16
+#define ANSWER_US	  (10 * US_PER_S)
+#define REGISTER_SPACE_US (500 * US_PER_MS)
+#define RETRY_DEFAULT_MS  5000
+#define RETRY_MAX_MS	  60000
+#define PING_MIN_MS	  5000
+#define PING_MAX_MS	  120000
+#define JITTER_PERCENT	  20
+#define PINGS_UNANSWERED  2
+#define EVENTS		  8
 
 struct registrar {
 	struct random_source random;
@@ -80,13 +79,13 @@ enum err registrar_create(struct registrar **ret, const struct registrar_params 
 	struct registrar *r;
 
 	if (!is_certificate_len(params->certificate_len) ||
-	    params->epoch >= (uint64_t)1 << (64 - EPOCH_COUNTER_BITS))
+	    params->epoch >= (uint64_t)1 << (64 - SIGNAL_EPOCH_COUNTER_BITS))
 		return ERR_INVALID;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return ERR_NO_MEMORY;
 	r->random = params->random;
-	r->epoch = params->epoch << EPOCH_COUNTER_BITS;
+	r->epoch = params->epoch << SIGNAL_EPOCH_COUNTER_BITS;
 	memcpy(r->certificate, params->certificate, params->certificate_len);
 	r->certificate_len = params->certificate_len;
 	set_state(r, REGISTRAR_DOWN);

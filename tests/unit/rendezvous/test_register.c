@@ -168,10 +168,10 @@ static void test_fighting_is_frozen(void **state)
 	member(f, 1, 1, "alice");
 	for (uint32_t i = 2; i <= 6; i++) {
 		v.connection = i;
-		assert_int_equal(try_register(f, v, "alice", i), OK);
+		assert_int_equal(try_register(f, v, "alice", i << SIGNAL_EPOCH_COUNTER_BITS), OK);
 	}
 	v.connection = 7;
-	assert_int_equal(try_register(f, v, "alice", 7), DROP_LIMIT);
+	assert_int_equal(try_register(f, v, "alice", 7 << SIGNAL_EPOCH_COUNTER_BITS), DROP_LIMIT);
 	check_error(&f->peers[7], SIGNAL_ERROR_RATE, 0);
 	assert_int_equal(f->peers[7].last.retry_ms, 60000);
 	assert_int_equal(f->events[SERVICE_EVENT_FROZEN], 1);
@@ -181,7 +181,7 @@ static void test_fighting_is_frozen(void **state)
 	assert_int_equal(f->peers[6].seen[SIGNAL_DELIVER], 1);
 	f->now_us += 61 * US_PER_S;
 	v.connection = 8;
-	assert_int_equal(try_register(f, v, "alice", 8), OK);
+	assert_int_equal(try_register(f, v, "alice", 8 << SIGNAL_EPOCH_COUNTER_BITS), OK);
 }
 
 static void test_moving_is_no_fighting(void **state)
@@ -196,6 +196,21 @@ static void test_moving_is_no_fighting(void **state)
 		assert_int_equal(try_register(f, v, "alice", i), OK);
 	}
 	assert_int_equal(f->events[SERVICE_EVENT_TAKEN_OVER], 0);
+}
+
+/* The connection from the old address, with which nothing can come any more, is still open. */
+static void test_the_same_run_may_move_as_it_likes(void **state)
+{
+	struct fixture *f = *state;
+	struct voice v = {.connection = 1, .key = 1};
+
+	member(f, 1, 1, "alice");
+	for (uint32_t i = 2; i <= 20; i++) {
+		v.connection = i;
+		assert_int_equal(try_register(f, v, "alice", i), OK);
+	}
+	assert_int_equal(f->events[SERVICE_EVENT_FROZEN], 0);
+	assert_int_equal(service_online_count(f->service), 1);
 }
 
 static void test_one_connection_one_name(void **state)
@@ -232,6 +247,7 @@ int main(void)
 		SERVICE_TEST(test_takeover),
 		SERVICE_TEST(test_fighting_is_frozen),
 		SERVICE_TEST(test_moving_is_no_fighting),
+		SERVICE_TEST(test_the_same_run_may_move_as_it_likes),
 		SERVICE_TEST(test_one_connection_one_name),
 	};
 
