@@ -1,6 +1,6 @@
 #!/bin/bash
 # How long packets may be, with real programs: networks of several sizes, TUN devices for jumbo frames, a
-# network that shrinks during a transfer and says nothing. Argument: a build directory.
+# network that shrinks during a transfer and says nothing, a relayed path. Argument: a build directory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lab/lab.sh
@@ -9,15 +9,30 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/overlay.sh"
 # shellcheck source=tests/lab/check.sh
 . "$here/check.sh"
+# shellcheck source=tests/lab/turn.sh
+. "$here/turn.sh"
 
 tun_mtu=8900
 overhead=60 # IPv4, UDP, header and tag of the tunnel
 step=8	    # sizes are found to within this
+has_relay=no
+! command -v turnserver >/dev/null || has_relay=yes
 
 set_up() {
 	overlay_net home home
-	for host in alice bob server nat-a nat-b net; do widen $host; done
+	lab_public_host relay 203.0.113.2
+	for host in alice bob server relay nat-a nat-b net; do widen $host; done
 	overlay_init
+	if [ $has_relay = yes ]; then
+		# coturn gives an allocation up when the system knows no way to a peer, as to a private address.
+		lab_ip relay route add default via 203.0.113.1
+		turn_start relay relay 203.0.113.2
+		cat >>"$LAB_DIR/server/rendezvous.conf" <<-CONF
+		[Servers]
+		Uri=turn:203.0.113.2?transport=udp
+		TurnSecret=$TURN_SECRET
+		CONF
+	fi
 	overlay_start_server
 	for host in alice bob; do
 		overlay_configure $host
@@ -153,6 +168,28 @@ shrink() {
 	check "the path has stayed" check_is alice "s['peers'][0]['restarts']['last_cause'] == '$2'"
 }
 
+is_relayed() { check_is "$1" "s['peers'][0]['path']['kind'] == 'relayed'"; }
+
+# The header of a channel is four bytes more; not for the host that sends to the other one's relay.
+relayed() {
+	local most=$((1300 - overhead))
+	echo "a relayed path"
+	lab_exec nat-a nft "add table ip direct;
+		add chain ip direct forward { type filter hook forward priority -10; };
+		add rule ip direct forward ip daddr 203.0.113.12 drop;
+		add rule ip direct forward ip saddr 203.0.113.12 drop"
+	check "a restart is under way" overlay_ictl alice restart-ice bob
+	for host in alice bob; do
+		lab_wait 10 "the path of $host is relayed" is_relayed $host
+		lab_wait 10 "$host finds the size" has_size $host $((most - 4 - step + 1)) $most
+		lab_wait 10 "it is told no more of sizes" is_found $host
+	done
+	ok "$(path_bytes alice) and $(path_bytes bob) bytes"
+	check "a packet of that size passes" ping_bob "$(path_bytes alice)" -M "do"
+	transfer alice bob "$bob" 5000000
+	transfer bob alice "$alice" 5000000
+}
+
 is_balanced() { # HOST
 	check_is "$1" "all([
 		(o := s['data']['out'])['read'] == o['sent'] + o['unrouted']
@@ -170,6 +207,7 @@ network 1000 $((1000 - overhead - step + 1)) $((1000 - overhead))
 network 9000 $tun_mtu $tun_mtu
 cause=$(check_field alice "s['peers'][0]['restarts']['last_cause']")
 shrink 40000000 "$cause"
+[ $has_relay = no ] || relayed
 for host in alice bob; do
 	lab_wait 5 "every packet of $host is accounted for" is_balanced $host
 	check "icetund on $host ends well with SIGTERM" lab_stop $host
