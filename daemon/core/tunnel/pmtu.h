@@ -8,12 +8,11 @@
  *
  * A probe that is lost says something about the size only if the path works. So each is followed by a
  * witness, a probe of PMTU_WITNESS_BYTES with the same number: a try counts as lost when the witness was
- * acknowledged and the probe was not, PMTU_LOST_US (or the witness's round trip) after that. That is the
- * loss indication of the packetization layer which RFC 8899 s. 4.3 asks for; its timer of a second and
- * more, which doubles, is for tries of which nothing comes back. These say nothing, and after
- * PMTU_SILENT_TRIES of them the prober rests until the path is used: a path that is dead is ICE's business.
- * PMTU_MAX_PROBES lost tries are a size that does not fit. What the system refuses to send (EMSGSIZE)
- * does not fit at once.
+ * acknowledged and the probe was not, PMTU_LOST_US (or the witness's round trip) after that. RFC 8899
+ * s. 5.1.1 wants a timer of a second and more, because it has nothing but the timer; here that is for tries
+ * of which nothing comes back. These say nothing, the timer doubles, and after PMTU_SILENT_TRIES of them the
+ * prober rests until the path is used: a path that is dead is ICE's business. PMTU_MAX_PROBES lost tries
+ * are a size that does not fit. What the system refuses to send (EMSGSIZE) does not fit at once.
  *
  *	              pmtu_disable()
  *	  DISABLED <------------------- any
@@ -21,8 +20,8 @@
  *	     v   ceiling fits                        PMTU_RAISE_US over, and used
  *	   BASE -----------------> SEARCH_COMPLETE -------------------+
  *	   | |  ^                     ^      |                        |
- *	   | |  | a black hole        |      | a black hole           |
- *	   | |  +---------------------|------+ (its size > base)      |
+ *	   | |  | a black hole        |      |                        |
+ *	   | |  +---------------------|------+                        |
  *	   | | base fits              | found                         |
  *	   | +-----------------> SEARCHING <--------------------------+
  *	   | base does not fit        ^
