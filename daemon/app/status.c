@@ -310,6 +310,7 @@ static void fill_data(const struct run *r, struct control_data *ret)
 		.tun_in = c.tun_in,
 		.tx_sent = c.tx_sent,
 		.tx_unrouted = c.tx_unrouted,
+		.tx_too_big = c.tx_too_big,
 		.tx_drops = c.tx_drops,
 		.udp_in = c.udp_in,
 		.rx_injected = c.rx_injected,

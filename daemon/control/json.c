@@ -258,6 +258,7 @@ static json_t *data_json(const struct control_data *data)
 	put_number(&out, "read", data->tun_in);
 	put_number(&out, "sent", data->tx_sent);
 	put_number(&out, "unrouted", data->tx_unrouted);
+	put_number(&out, "too_big", data->tx_too_big);
 	put(&out, "drops", drops_json(&data->tx_drops));
 	put_number(&in, "datagrams", data->udp_in);
 	put_number(&in, "injected", data->rx_injected);

@@ -200,6 +200,7 @@ struct control_data {
 	uint32_t workers;		      /* 0: not up */
 	bool offloads[CONTROL_OFFLOAD_COUNT]; /* in use now */
 	uint64_t tun_in, tx_sent, tx_unrouted;
+	uint64_t tx_too_big; /* messages to hosts */
 	struct drop_counters tx_drops;
 	uint64_t udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_relayed, rx_empty;
 	struct drop_counters rx_drops;

@@ -205,6 +205,7 @@ network 1500 $((1500 - overhead - step + 1)) $((1500 - overhead))
 network 1280 $((1280 - overhead - step + 1)) $((1280 - overhead))
 network 1000 $((1000 - overhead - step + 1)) $((1000 - overhead))
 network 9000 $tun_mtu $tun_mtu
+check "what hosts were told is counted" check_is alice "s['data']['out']['too_big'] >= 3"
 cause=$(check_field alice "s['peers'][0]['restarts']['last_cause']")
 shrink 40000000 "$cause"
 [ $has_relay = no ] || relayed

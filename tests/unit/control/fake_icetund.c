@@ -146,6 +146,7 @@ static void fake_status(void *ctx, struct control_status *ret)
 	ret->data.tun_in = 100;
 	ret->data.tx_sent = 90;
 	ret->data.tx_unrouted = 9;
+	ret->data.tx_too_big = 1;
 	ret->data.tx_drops.count[DROP_TOO_LONG] = 1;
 	ret->data.udp_in = 50;
 	ret->data.rx_tun = 47;
