@@ -1,10 +1,10 @@
 #!/bin/bash
-# long.sh PROGRAM: the simulator over 100,000 seeds, with ICETUN_TEST_LONG set; else it skips itself.
+# long.sh PROGRAM SEEDS: a simulator over many seeds, with ICETUN_TEST_LONG set; else it skips itself.
 # A seed that goes wrong prints the command that runs it again.
 set -eu
 
 program=$1
-count=${ICETUN_SIM_SEEDS:-100000}
+count=${ICETUN_SIM_SEEDS:-$2}
 
 if [ -z "${ICETUN_TEST_LONG:-}" ]; then
 	echo "skipped: 'tests/run --long' runs $count seeds"

@@ -1,10 +1,11 @@
 /*
  * Two whole hosts that roam at random: addresses come and go, one after the other or both at once, the
  * rendezvous stops, paths die silently, restarts are asked for and cross, the network loses, doubles
- * and reorders, messages of the rendezvous come late, in another order, and again. roam_rules.h has what must
+ * and reorders, messages of the rendezvous come late, in another order, and again. Some have TURN servers,
+ * which are restarted, and need them, because now and then nothing goes directly. roam_rules.h has what must
  * hold at every moment; and when all is quiet again the hosts are connected and nothing is lost.
  *
- *	sim_overlay_roam --seeds N [--from SEED]	the first that breaks a rule ends it
+ *	sim_overlay_roam --seeds N [--from SEED] [--all]	the first that breaks a rule ends it, or not
  *	sim_overlay_roam --seed SEED [--trace]
  */
 #include <inttypes.h>
@@ -16,12 +17,13 @@
 #include "daemon/core/signal/message.h"
 #include "tests/sim/roam_rules.h"
 
-#define STEP_US	   (5 * US_PER_MS)
-#define CHANGES	   12
-#define SETTLE_US  (20 * US_PER_S)
-#define KEPT	   48
-#define IDLE_US	   (100 * US_PER_S)
-#define MAX_LIVING 3 /* sockets of a host */
+#define STEP_US	       (5 * US_PER_MS)
+#define CHANGES	       12
+#define SETTLE_US      (20 * US_PER_S)
+#define KEPT	       48
+#define IDLE_US	       (100 * US_PER_S)
+#define MAX_LIVING     3 /* sockets of a host */
+#define RELAYS_CHANGES 3 /* kinds of changes that need relays */
 
 /* A message that was delivered, to be delivered again. */
 struct kept {
@@ -34,7 +36,7 @@ static struct kept kept[KEPT];
 static size_t kept_count;
 static uint64_t state, replays, replay_changed;
 static uint32_t loss_permille;
-static bool trace;
+static bool trace, with_relays;
 static uint64_t unanswered_us[2], seen_us[2];
 static size_t seen[2];
 
@@ -238,11 +240,55 @@ static void refuse_to_send(size_t i)
 	overlay_on_send_error(h->overlay, mesh.now_us, h->path.socket, &h->path.remote);
 }
 
+static void toggle_direct(void)
+{
+	say(mesh.direct_blocked ? "all goes directly again" : "nothing goes directly", 0);
+	mesh.direct_blocked = !mesh.direct_blocked;
+}
+
+static void restart_turn_server(size_t i)
+{
+	if (trace)
+		printf("%10" PRIu64 " us  TURN server %zu is restarted\n", mesh.now_us, i + 1);
+	turn_server_restart(&mesh.turn[i], mesh.now_us);
+}
+
+static void give_relays(size_t i, size_t first, size_t count)
+{
+	struct overlay_relay_server servers[MESH_MAX_TURN];
+
+	for (size_t k = 0; k < count; k++)
+		servers[k] = (struct overlay_relay_server){
+			.id = (uint32_t)(first + k + 1),
+			.name = "relay.example.net",
+			.targets = {mesh_turn_target(first + k, TURN_TRANSPORT_UDP)},
+			.target_count = 1,
+			.username = "user",
+			.password = "secret",
+			.expires_us = DEADLINE_NONE,
+		};
+	if (overlay_set_relay_servers(mesh.hosts[i].overlay, mesh.now_us, servers, count) != OK)
+		abort();
+}
+
+/* Both hosts, or one of them, have one server or two. */
+static void choose_relays(void)
+{
+	uint64_t who = 1 + dice(3);
+
+	with_relays = dice(3) == 0;
+	for (size_t i = 0; i < 2 && with_relays; i++) {
+		mesh.hosts[i].no_spare = true;
+		if (who & (1u << i))
+			give_relays(i, dice(2), 1);
+	}
+}
+
 static void happen(void)
 {
 	size_t i = dice(2);
 
-	switch (dice(13)) {
+	switch (dice(with_relays ? 13 + RELAYS_CHANGES : 13)) {
 	case 0:
 	case 1:
 		move_softly(i);
@@ -277,6 +323,13 @@ static void happen(void)
 	case 11:
 		say("it has slept", i);
 		overlay_on_resume(mesh.hosts[i].overlay, mesh.now_us);
+		break;
+	case 13:
+	case 14:
+		toggle_direct();
+		break;
+	case 15:
+		restart_turn_server(i);
 		break;
 	default:
 		say("no traffic", i);
@@ -395,6 +448,7 @@ static const char *run(uint64_t *ret_us)
 	    overlay_connect(mesh.hosts[0].overlay, mesh.now_us, "bob", &peer) != OK ||
 	    !mesh_run(&mesh, 2 * US_PER_S, both_have_path))
 		return "the hosts do not find each other";
+	choose_relays();
 	run_for(US_PER_S, true);
 	mesh.filter_datagram = lose;
 	loss_permille = losses[dice(ARRAY_SIZE(losses))];
@@ -444,6 +498,7 @@ static bool run_seed(uint64_t seed, struct roam_rules_counts *sum)
 	}
 	c = roam_rules_counts();
 	sum->sealed += c.sealed;
+	sum->relayed += c.relayed;
 	sum->switches += c.switches;
 	sum->clears += c.clears;
 	sum->opened += c.opened;
@@ -455,33 +510,40 @@ static bool run_seed(uint64_t seed, struct roam_rules_counts *sum)
 	return !why;
 }
 
-static int run_seeds(uint64_t from, uint64_t count)
+static int run_seeds(uint64_t from, uint64_t count, bool all)
 {
 	struct roam_rules_counts sum = {0};
+	uint64_t wrong = 0;
 
 	for (uint64_t seed = from; seed < from + count; seed++) {
-		if (!run_seed(seed, &sum))
+		wrong += !run_seed(seed, &sum);
+		if (wrong && !all)
 			return 1;
 	}
-	printf("%" PRIu64 " seeds: %" PRIu64 " sealed, %" PRIu64 " opened, %" PRIu64
-	       " packets, %" PRIu64 " keys, %" PRIu64 " switches, %" PRIu64 " paths lost, %" PRIu64
-	       " messages again\n",
-	       count, sum.sealed, sum.opened, sum.packets, sum.keys, sum.switches, sum.clears,
-	       replays);
+	printf("%" PRIu64 " seeds: %" PRIu64 " sealed, %" PRIu64 " relayed, %" PRIu64
+	       " opened, %" PRIu64 " packets, %" PRIu64 " keys, %" PRIu64 " switches, %" PRIu64
+	       " paths lost, %" PRIu64 " messages again; %" PRIu64 " wrong\n",
+	       count, sum.sealed, sum.relayed, sum.opened, sum.packets, sum.keys, sum.switches,
+	       sum.clears, replays, wrong);
+	if (wrong)
+		return 1;
 	/* A rule that nothing came to has shown nothing. */
-	return count < 20 || (sum.switches > 0 && sum.clears > 0 && replays > 0) ? 0 : 1;
+	return count < 20 || (sum.switches > 0 && sum.clears > 0 && sum.relayed > 0 && replays > 0)
+		       ? 0
+		       : 1;
 }
 
 static int usage(void)
 {
-	fprintf(stderr,
-		"usage: sim_overlay_roam --seeds N [--from SEED] | --seed SEED [--trace]\n");
+	fprintf(stderr, "usage: sim_overlay_roam --seeds N [--from SEED] [--all] | "
+			"--seed SEED [--trace]\n");
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t from = 1, count = 0;
+	bool all = false;
 
 	if (crypto_start() != OK)
 		return 1;
@@ -492,6 +554,10 @@ int main(int argc, char **argv)
 
 		if (strcmp(argv[i], "--trace") == 0) {
 			trace = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--all") == 0) {
+			all = true;
 			continue;
 		}
 		if (!*value || *end)
@@ -508,5 +574,5 @@ int main(int argc, char **argv)
 		}
 		i++;
 	}
-	return count > 0 ? run_seeds(from, count) : usage();
+	return count > 0 ? run_seeds(from, count, all) : usage();
 }

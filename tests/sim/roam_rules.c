@@ -17,14 +17,14 @@
 #define AWAKE_US    (60 * US_PER_S)
 
 struct pair {
-	uint16_t socket;
+	uint16_t via; /* roam_relays.h */
 	struct netaddr remote;
 	uint64_t born_us; /* the latest user name that was answered was first seen then */
 };
 
 struct request {
 	uint8_t txid[STUN_TXID_BYTES];
-	uint16_t socket;
+	uint16_t via;
 	struct netaddr to;
 	uint64_t born_us;
 };
@@ -87,10 +87,10 @@ static uint64_t hash(uint64_t start, const void *buf, size_t len)
 
 /* --- pairs --- */
 
-static struct pair *find_pair(struct end *e, uint16_t socket, const struct netaddr *remote)
+static struct pair *find_pair(struct end *e, uint16_t via, const struct netaddr *remote)
 {
 	for (size_t i = 0; i < e->pair_count; i++) {
-		if (e->pairs[i].socket == socket && netaddr_equal(&e->pairs[i].remote, remote))
+		if (e->pairs[i].via == via && netaddr_equal(&e->pairs[i].remote, remote))
 			return &e->pairs[i];
 	}
 	return NULL;
@@ -113,25 +113,23 @@ static uint64_t first_seen(struct end *e, const struct stun_bytes *name)
 	return mesh->now_us;
 }
 
-static void on_request(struct end *e, uint16_t socket, const struct netaddr *to,
-		       const struct stun_message *m)
+static void on_request(struct end *e, const struct roam_datagram *d, const struct stun_message *m)
 {
 	struct request *r = &e->requests[e->request_count++ % MAX_REQUESTS];
 
-	*r = (struct request){.socket = socket, .to = *to, .born_us = first_seen(e, &m->username)};
+	*r = (struct request){.via = d->via, .to = d->peer, .born_us = first_seen(e, &m->username)};
 	memcpy(r->txid, m->txid, sizeof(r->txid));
 }
 
-static void on_response(struct end *e, uint16_t socket, const struct netaddr *from,
-			const struct stun_message *m)
+static void on_response(struct end *e, const struct roam_datagram *d, const struct stun_message *m)
 {
-	struct pair *p = find_pair(e, socket, from);
+	struct pair *p = find_pair(e, d->via, &d->peer);
 
 	for (size_t i = 0; i < MAX_REQUESTS; i++) {
 		const struct request *r = &e->requests[i];
 
-		if (memcmp(r->txid, m->txid, sizeof(r->txid)) != 0 || r->socket != socket ||
-		    !netaddr_equal(&r->to, from))
+		if (memcmp(r->txid, m->txid, sizeof(r->txid)) != 0 || r->via != d->via ||
+		    !netaddr_equal(&r->to, &d->peer))
 			continue;
 		if (!p && e->pair_count == MAX_PAIRS) {
 			fail("there are too many pairs to watch");
@@ -139,7 +137,7 @@ static void on_response(struct end *e, uint16_t socket, const struct netaddr *fr
 		}
 		if (!p) {
 			p = &e->pairs[e->pair_count++];
-			*p = (struct pair){.socket = socket, .remote = *from};
+			*p = (struct pair){.via = d->via, .remote = d->peer};
 		}
 		if (r->born_us > p->born_us)
 			p->born_us = r->born_us;
@@ -153,7 +151,7 @@ static void forget_pairs(struct end *e, uint16_t socket)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < e->pair_count; i++) {
-		if (e->pairs[i].socket != socket)
+		if (roam_relays_socket(e->pairs[i].via) != socket)
 			e->pairs[kept++] = e->pairs[i];
 	}
 	e->pair_count = kept;
@@ -199,26 +197,30 @@ static void on_sealed(struct end *e, const uint8_t *buf, size_t len)
 static void on_sent(struct mesh_host *h, uint16_t socket, const struct netaddr *to,
 		    const uint8_t *buf, size_t len)
 {
+	struct roam_datagram d = roam_relays_on_sent(h, socket, to, buf, len);
 	struct end *e = &ends[number_of(h)];
 	struct stun_message m;
 
-	if (len > 0 && buf[0] >= TUNNEL_TYPE_MIN) {
-		if (!find_pair(e, socket, to))
+	if (d.len > 0 && d.buf[0] >= TUNNEL_TYPE_MIN) {
+		if (!find_pair(e, d.via, &d.peer))
 			fail("pair: sealed data over a pair that is not validated");
-		on_sealed(e, buf, len);
-	} else if (stun_decode(&m, buf, len) == OK && m.class == STUN_CLASS_REQUEST) {
-		on_request(e, socket, to, &m);
+		counts.relayed += d.via != socket;
+		on_sealed(e, d.buf, d.len);
+	} else if (d.len > 0 && stun_decode(&m, d.buf, d.len) == OK &&
+		   m.class == STUN_CLASS_REQUEST) {
+		on_request(e, &d, &m);
 	}
 }
 
 static void on_received(struct mesh_host *h, uint16_t socket, const struct netaddr *from,
 			const uint8_t *buf, size_t len)
 {
+	struct roam_datagram d = roam_relays_on_received(h, socket, from, buf, len);
 	struct stun_message m;
 
-	if (len > 0 && buf[0] < 4 && stun_decode(&m, buf, len) == OK &&
+	if (d.len > 0 && d.buf[0] < 4 && stun_decode(&m, d.buf, d.len) == OK &&
 	    m.class == STUN_CLASS_SUCCESS)
-		on_response(&ends[number_of(h)], socket, from, &m);
+		on_response(&ends[number_of(h)], &d, &m);
 }
 
 static bool is_heard(const struct end *e, uint32_t session)
@@ -267,13 +269,14 @@ static void on_opened(struct mesh_host *h, uint32_t session, bool over_path, con
 
 /* --- what the overlay tells the data plane --- */
 
-/* The network would carry what goes over the path of @h, and has for long enough. */
+/* The network would carry what goes over the path of @h, and has for long enough. What a relay would do is
+ * not asked. */
 static bool lives(struct mesh_host *h)
 {
 	const struct end *e = &ends[number_of(h)];
 	uint64_t now_us = mesh->now_us;
 
-	return h->has_path && is_heard(e, h->path_session) &&
+	return h->has_path && !h->path.relay && is_heard(e, h->path_session) &&
 	       mesh_is_alive(h, h->path.socket, &h->path.remote) &&
 	       (!e->broken_us || now_us > e->broken_us + RECOVERY_US) &&
 	       now_us < used_us + AWAKE_US;
@@ -282,7 +285,7 @@ static bool lives(struct mesh_host *h)
 static void on_path(struct mesh_host *h, const struct overlay_event *v)
 {
 	struct end *e = &ends[number_of(h)];
-	const struct pair *p = find_pair(e, v->path.socket, &v->path.remote);
+	const struct pair *p = find_pair(e, roam_relays_via(v), &v->path.remote);
 
 	if (!p) {
 		fail("pair: the data plane is told of a pair that is not validated");
@@ -355,6 +358,7 @@ void roam_rules_begin(struct mesh *m)
 	counts = (struct roam_rules_counts){0};
 	fault = NULL;
 	mesh = m;
+	roam_relays_begin(m);
 	used_us = m->now_us;
 	m->watch = &watch;
 }

@@ -3,7 +3,7 @@
  * network and the data plane, without a look into the overlay:
  *
  *	pair	     what is sealed goes only over a pair that is validated: a Binding request of this end from
- *		     that socket to that address was answered from there. After a restart: one with a user
+ *		     that socket, or over that relay, to that address was answered from there. After a restart: one with a user
  *		     name that was not there before the restart
  *	make	     a session takes over from another that has a path only after something authenticated
  *		     has come with the new keys
@@ -16,7 +16,7 @@
 #ifndef ICETUN_SIM_ROAM_RULES_H
 #define ICETUN_SIM_ROAM_RULES_H
 
-#include "tests/support/mesh.h"
+#include "tests/sim/roam_relays.h"
 
 /* Watches @m, which has two hosts, from now on; one mesh at a time. */
 void roam_rules_begin(struct mesh *m);
@@ -28,7 +28,7 @@ void roam_rules_on_use(void);
 const char *roam_rules_fault(uint64_t *ret_us);
 /* How often each rule was asked: for a test that it is not idle. */
 struct roam_rules_counts {
-	uint64_t sealed, switches, clears, opened, packets, keys;
+	uint64_t sealed, relayed, switches, clears, opened, packets, keys;
 };
 struct roam_rules_counts roam_rules_counts(void);
 /* Whether the packet of @to that has this number arrived. */

@@ -130,15 +130,13 @@ static struct mesh_host *host_at(struct mesh *m, const struct netaddr *addr)
 
 uint16_t mesh_add_address(struct mesh_host *h, const struct netaddr *address, uint16_t preference)
 {
-	static uint16_t port = 5000;
-
 	for (uint16_t i = 0; i < MESH_MAX_MOVES; i++) {
 		uint16_t number = (uint16_t)(MESH_FIRST_MOVE + i);
 
 		if (h->further[i].family != NETADDR_NONE)
 			continue;
 		h->further[i] = *address;
-		h->further[i].port = port++;
+		h->further[i].port = h->mesh->next_port++;
 		if (overlay_add_socket(h->overlay, h->mesh->now_us, number, &h->further[i],
 				       preference) != OK)
 			abort();
@@ -230,7 +228,9 @@ static void turn_send(struct mesh *m, const struct turn_server_datagram *d)
 	f->from = d->from;
 	f->dest = d->to;
 	f->turn = other;
-	for (size_t i = 0; i < m->host_count && !other; i++) {
+	if (!other && d->to.port < STREAM_PORTS && !netaddr_equal(&d->to, &m->dead))
+		f->to = host_at(m, &d->to);
+	for (size_t i = 0; i < m->host_count && !other && d->to.port >= STREAM_PORTS; i++) {
 		struct netaddr at;
 
 		h = &m->hosts[i];
@@ -238,8 +238,6 @@ static void turn_send(struct mesh *m, const struct turn_server_datagram *d)
 		if (!netaddr_ip_equal(&at, &d->to))
 			continue;
 		f->to = h;
-		if (d->to.port < STREAM_PORTS)
-			continue;
 		f->stream = (uint32_t)d->to.port - STREAM_PORTS;
 		while (f->len % 4)
 			f->buf[f->len++] = 0;
@@ -609,22 +607,29 @@ static void on_event(struct mesh_host *h, const struct overlay_event *e)
 	}
 }
 
+static void drain_events(struct mesh_host *h)
+{
+	struct overlay_event e;
+
+	while (overlay_pop_event(h->overlay, &e))
+		on_event(h, &e);
+}
+
 static void drain(struct mesh_host *h)
 {
 	uint8_t buf[SIGNAL_MESSAGE_MAX_BYTES];
-	struct overlay_event e;
 	struct netaddr from;
 	struct ice_transmit t;
 	size_t len;
 
-	while (overlay_pop_event(h->overlay, &e))
-		on_event(h, &e);
+	drain_events(h);
 	while (overlay_pop_signal(h->overlay, buf, sizeof(buf), &len)) {
 		if (h->link_up)
 			on_frame(h, buf, len);
 	}
 	while (overlay_pop_inject(h->overlay, &from, buf, sizeof(buf), &len))
 		on_data(h, buf, len, from.family != NETADDR_NONE);
+	drain_events(h);
 	while (overlay_pop_transmit(h->overlay, &t, buf, sizeof(buf))) {
 		if (h->link_bytes && t.len > h->link_bytes)
 			overlay_on_too_long(h->overlay, h->mesh->now_us, t.socket, &t.to, t.len);
@@ -829,7 +834,7 @@ void mesh_create(struct mesh *m, size_t hosts, uint64_t seed)
 	uint8_t authority_seed[SIGN_SEED_BYTES] = {7};
 	struct random_source random;
 
-	*m = (struct mesh){.now_us = US_PER_S, .host_count = hosts};
+	*m = (struct mesh){.now_us = US_PER_S, .host_count = hosts, .next_port = 5000};
 	m->hosts = calloc(hosts, sizeof(*m->hosts));
 	if (!m->hosts || hosts > MESH_MAX_HOSTS)
 		abort();

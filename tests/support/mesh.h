@@ -108,6 +108,7 @@ struct mesh {
 	struct mesh_host *hosts;
 	size_t host_count;
 	struct mesh_message *flying; /* sorted by arrival */
+	uint16_t next_port;	     /* of a further address */
 	bool server_down;
 	bool nat;
 	uint64_t stun_delay_us;

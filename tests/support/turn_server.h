@@ -21,7 +21,7 @@
 #include "daemon/core/crypto/random.h"
 #include "daemon/core/stun/message.h"
 
-#define TURN_SERVER_ALLOCATIONS 8
+#define TURN_SERVER_ALLOCATIONS 32
 #define TURN_SERVER_PEERS	256
 #define TURN_SERVER_QUEUE	64
 #define TURN_SERVER_BYTES	2560
