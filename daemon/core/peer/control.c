@@ -2,6 +2,12 @@
 
 #include "daemon/core/base/cursor.h"
 
+bool control_shows_use(const struct control_message *m)
+{
+	return m->type != CONTROL_CANDIDATES &&
+	       (m->type != CONTROL_PING || m->id != CONTROL_PATH_PING);
+}
+
 enum err control_encode(const struct control_message *m, uint8_t *out, size_t cap, size_t *ret_len)
 {
 	struct wr w = wr_init(out, cap);

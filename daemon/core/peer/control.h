@@ -23,6 +23,7 @@
 #ifndef ICETUN_PEER_CONTROL_H
 #define ICETUN_PEER_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,10 @@ struct control_message {
 	const uint8_t *body; /* the others, but for HELLO and CLOSE: inside the decoded buffer */
 	size_t body_len;
 };
+
+/* Whether the sender of @m uses the session that it came with for its data, too: a session that is only
+ * being made carries PATH_PING and CANDIDATES. */
+bool control_shows_use(const struct control_message *m);
 
 /* Return: OK with *ret_len bytes at @out, ERR_NO_SPACE. */
 MUST_USE enum err control_encode(const struct control_message *m, uint8_t *out, size_t cap,

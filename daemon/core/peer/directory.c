@@ -185,7 +185,7 @@ enum err directory_on_presence(struct overlay *o, uint64_t now_us, const struct 
 	if (!p)
 		return OK;
 	p->present = m->online;
-	if (p->present && p->state == OVERLAY_PEER_ROAMING)
+	if (p->present)
 		restart_hurry(o, p, now_us);
 	if (p->present && p->state == OVERLAY_PEER_FAILED) {
 		/* It came back: the pause that its absence earned is over. */

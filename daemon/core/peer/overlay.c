@@ -195,11 +195,11 @@ static void on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e
 	switch (e->type) {
 	case ICE_EVENT_GATHERED:
 	case ICE_EVENT_LOCAL_CANDIDATE:
-		trickle_on_local(o);
+		trickle_on_local(o, now_us);
 		event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
 		break;
 	case ICE_EVENT_MAPPING_CHANGED:
-		trickle_on_local(o);
+		trickle_on_local(o, now_us);
 		event_push(o, OVERLAY_EVENT_LOCAL_CANDIDATES, OVERLAY_NO_PEER);
 		restart_on_socket(o, now_us, e->candidate.socket, NULL, OVERLAY_RESTART_MAPPING);
 		break;
@@ -363,8 +363,7 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 	if (e != OK)
 		return drop_count(&o->drops, e);
 	if (over_path)
-		session_on_heard(o, p, s, now_us,
-				 m.type != CONTROL_PING || m.id != CONTROL_PATH_PING);
+		session_on_heard(o, p, s, now_us, control_shows_use(&m));
 	else
 		session_on_shared(o, p, s, now_us);
 	switch (m.type) {

@@ -105,6 +105,8 @@ struct session {
 	uint64_t stamp_us;   /* of our offer or answer */
 	struct tunnel_rekey rekey;
 	uint32_t candidates_version; /* of our candidates that the peer was told */
+	uint64_t tell_us;	     /* when they are told again, DEADLINE_NONE */
+	uint32_t told;		     /* how often */
 	uint8_t *message;	     /* our offer or answer, to send it again */
 	size_t message_len;
 };
@@ -116,7 +118,7 @@ struct peer_restart {
 	uint64_t pause_us;		   /* after the last failure */
 	uint64_t fresh_us;   /* roaming without an answer: when to make a new session instead */
 	uint64_t give_up_us; /* roaming: when it is over */
-	uint64_t again_us;   /* roaming: after what time a packet begins another one */
+	uint64_t again_us;   /* after what time without success another one begins, 0 = the first */
 	uint64_t hold_us, hold_until_us; /* no upgrades: the last ones did not last */
 	uint64_t upgraded_us;		 /* when the path became direct by an upgrade */
 	enum overlay_restart_cause last;
@@ -356,9 +358,13 @@ enum err mtu_on_control(struct overlay *o, struct peer *p, struct session *s, ui
 
 /* trickle.c */
 /* Tells @s, which has keys, all our candidates. */
-void trickle_send(struct overlay *o, struct peer *p, struct session *s);
+void trickle_send(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
 /* Our candidates have changed, or gathering is done. */
-void trickle_on_local(struct overlay *o);
+void trickle_on_local(struct overlay *o, uint64_t now_us);
+void trickle_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+uint64_t trickle_deadline(const struct peer *p);
+/* The peer can be reached again: it may have missed something. */
+void trickle_hurry(struct peer *p, uint64_t now_us);
 enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, const uint8_t *body,
 			    size_t len);
 

@@ -21,7 +21,7 @@ static void on_registered(struct overlay *o, uint64_t now_us)
 	for (uint32_t n = 0; n < o->peer_limit && event_has_room(o); n++) {
 		struct peer *p = &o->peers[n];
 
-		if (p->in_use && p->state == OVERLAY_PEER_ROAMING)
+		if (p->in_use)
 			restart_hurry(o, p, now_us);
 		if (!p->in_use || p->state != OVERLAY_PEER_FAILED ||
 		    p->reason != OVERLAY_REASON_OFFLINE)

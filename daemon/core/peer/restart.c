@@ -13,8 +13,9 @@
  * 3 s though the rendezvous knows the peer, the peer may have forgotten the session, and a new one is
  * offered. After 60 s without a path, not counting those without the rendezvous, it is given up.
  *
- * A packet that comes while a restart has found nothing for a second begins another one, then only after
- * 2, 4 and each 8 s: what was in the way may be gone, and ICE's own repetitions have become slow.
+ * When both have the keys of a restart and it has found nothing for a second, though a packet waits or what goes
+ * out is not answered, another one begins, then only after 2, 4 and each 8 s: what was in the way may be
+ * gone, and ICE's own repetitions have become slow.
  *
  * Of many peers that want a restart at once, those with packets waiting begin first, then the busiest.
  *
@@ -244,9 +245,9 @@ void restart_on_begun(struct overlay *o, struct peer *p, uint64_t now_us,
 	r->last = cause;
 	r->last_us = now_us;
 	r->begun++;
-	/* The new generation should not begin with dead relays. */
-	if (p->current && cause != OVERLAY_RESTART_RELAYED)
-		relaying_doubt(o, now_us, &p->current->path);
+	/* The new generation should not begin with dead relays, and may need one though the path did not. */
+	if (cause != OVERLAY_RESTART_RELAYED)
+		relays_verify(o->relays, now_us);
 	tell(o, p, OVERLAY_RESTART_BEGUN);
 }
 
@@ -294,10 +295,27 @@ void restart_hurry(struct overlay *o, struct peer *p, uint64_t now_us)
 		p->tries = 0;
 		p->retry_us = now_us;
 		r->fresh_us = now_us + FRESH_US;
-	} else if (r->wanted != OVERLAY_RESTART_NONE) {
+	} else if (p->state == OVERLAY_PEER_ROAMING && r->wanted != OVERLAY_RESTART_NONE) {
 		r->due_us = now_us;
 	}
+	trickle_hurry(p, now_us);
 	peer_update_timer(o, p);
+}
+
+/* Return: true when the restart under way has found nothing for long enough; it is given up. An offer that is
+ * not answered yet goes again by itself, and what the peer is heard on will do. */
+static bool give_up_fruitless(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	struct peer_restart *r = &p->restart;
+	uint64_t again_us = r->again_us ? r->again_us : AGAIN_MIN_US;
+
+	if (!p->next || !p->next->restart || !p->next->tx || p->next->heard ||
+	    now_us < p->next->rekey.born_us + again_us)
+		return false;
+	session_retire(o, p, p->next, now_us);
+	p->next = NULL;
+	r->again_us = 2 * again_us < AGAIN_MAX_US ? 2 * again_us : AGAIN_MAX_US;
+	return true;
 }
 
 /* Traffic that wants no answer gets one by this: a PONG. */
@@ -309,6 +327,7 @@ void restart_on_unanswered(struct overlay *o, struct peer *p, uint64_t now_us)
 		p->unanswered_us = now_us;
 	} else if (now_us >= p->unanswered_us + UNANSWERED_US &&
 		   p->restart.wanted == OVERLAY_RESTART_NONE) {
+		(void)give_up_fruitless(o, p, now_us);
 		restart_want(o, p, now_us, OVERLAY_RESTART_PATH_LOST);
 	}
 	if (session_send_control(o, p->current, &m) != OK)
@@ -317,16 +336,8 @@ void restart_on_unanswered(struct overlay *o, struct peer *p, uint64_t now_us)
 
 void restart_on_packet(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	struct peer_restart *r = &p->restart;
-
-	/* An offer that is not answered yet goes again by itself; what the peer is heard on will do. */
-	if (p->state != OVERLAY_PEER_ROAMING || !p->next || !p->next->restart || !p->next->tx ||
-	    p->next->heard || now_us < r->last_us + r->again_us)
-		return;
-	session_retire(o, p, p->next, now_us);
-	p->next = NULL;
-	r->again_us = 2 * r->again_us < AGAIN_MAX_US ? 2 * r->again_us : AGAIN_MAX_US;
-	restart_want(o, p, now_us, r->last);
+	if (p->state == OVERLAY_PEER_ROAMING && give_up_fruitless(o, p, now_us))
+		restart_want(o, p, now_us, p->restart.last);
 }
 
 enum err restart_on_control(struct overlay *o, struct peer *p, uint64_t now_us,
@@ -383,6 +394,7 @@ void restart_on_switched(struct overlay *o, struct peer *p, uint64_t now_us,
 
 	r->switched++;
 	r->pause_us = 0;
+	r->again_us = 0;
 	r->fresh_us = DEADLINE_NONE;
 	r->give_up_us = DEADLINE_NONE;
 	restart_on_moved(p, now_us, &p->current->path);
@@ -423,7 +435,7 @@ void restart_on_lost(struct overlay *o, struct peer *p, uint64_t now_us,
 	judge_upgrade(p, now_us);
 	peer_set_state(o, p, now_us, OVERLAY_PEER_ROAMING, OVERLAY_REASON_LOST);
 	p->restart.give_up_us = now_us + GIVE_UP_US;
-	p->restart.again_us = AGAIN_MIN_US;
+	p->restart.again_us = 0;
 	if (next && (next->restart || next->agent) && next->has_path)
 		session_on_path(o, p, next, now_us, &next->path);
 	if (p->state != OVERLAY_PEER_ROAMING)

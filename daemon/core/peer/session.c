@@ -55,6 +55,7 @@ enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 	s->peer = p->number;
 	s->initiator = initiator;
 	s->ask_us = DEADLINE_NONE;
+	s->tell_us = DEADLINE_NONE;
 	do {
 		s->local_index = random_u32(&o->random);
 	} while (s->local_index == 0 || index_is_taken(o, s->local_index));
@@ -144,6 +145,7 @@ void session_retire(struct overlay *o, struct peer *p, struct session *s, uint64
 	s->restart = false;
 	s->has_path = false;
 	s->ask_us = DEADLINE_NONE;
+	s->tell_us = DEADLINE_NONE;
 	s->until_us = now_us + SESSION_RETIRED_US;
 	session_destroy(o, p->old[place], now_us);
 	p->old[place] = s;
@@ -184,7 +186,7 @@ enum err session_start(struct overlay *o, struct peer *p, struct session *s, str
 	tunnel_rekey_init(&s->rekey, now_us, s->initiator);
 	event_push(o, OVERLAY_EVENT_SESSION_ADD, s->peer)->session = s->local_index;
 	if ((s->agent || s->restart) && s->candidates_version != o->candidates_version)
-		trickle_send(o, p, s);
+		trickle_send(o, p, s, now_us);
 	return OK;
 err:
 	secret_free(secret);
@@ -389,6 +391,7 @@ void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint
 	s->heard = true;
 	s->heard_us = now_us;
 	s->ask_us = DEADLINE_NONE;
+	s->tell_us = DEADLINE_NONE;
 	p->unanswered_us = 0;
 	s->used |= uses;
 	if (s->agent)

@@ -3,14 +3,17 @@
  * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it has a
  * path that is long enough, and through the rendezvous when not. A session belongs to one ICE generation,
  * so its receiver index says which generation a candidate is for (RFC 8838 s. 10 has the ufrag for that).
- * Each message carries all candidates, which makes a lost one harmless; the agent passes over what it
- * knows.
+ * Each message carries all candidates; the agent passes over what it knows. Until something has come over the
+ * session's path it goes again after 0.5, 1, 2, 4 s and then every 8 s: it may have been lost.
  *
  * We never say that no candidate will follow: addresses come and go, and a TURN server that has restarted
  * gives another one, while the peer still checks. A peer that says so is believed.
  */
 #include "daemon/core/peer/peer.h"
 #include "daemon/core/signal/description.h"
+
+#define TELL_FIRST_US	(500 * US_PER_MS)
+#define TELL_MAX_DOUBLE 4
 
 /* Whether the session's path takes @m. */
 static bool is_carried(const struct peer *p, const struct session *s,
@@ -20,7 +23,7 @@ static bool is_carried(const struct peer *p, const struct session *s,
 	       (s != p->current || !p->mtu.is_known || m->body_len < p->mtu.pmtu.size);
 }
 
-void trickle_send(struct overlay *o, struct peer *p, struct session *s)
+void trickle_send(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
 {
 	uint8_t body[CONTROL_MAX_BYTES - 1];
 	struct control_message m = {.type = CONTROL_CANDIDATES, .body = body};
@@ -28,6 +31,9 @@ void trickle_send(struct overlay *o, struct peer *p, struct session *s)
 	enum err e;
 
 	s->candidates_version = o->candidates_version;
+	s->tell_us = s->heard ? DEADLINE_NONE : now_us + (TELL_FIRST_US << s->told);
+	if (s->told < TELL_MAX_DOUBLE)
+		s->told++;
 	c.local = ice_engine_local_candidates(o->ice, &c.count);
 	e = signal_candidates_encode(&c, body, sizeof(body), &m.body_len);
 	if (e == OK)
@@ -37,7 +43,7 @@ void trickle_send(struct overlay *o, struct peer *p, struct session *s)
 		o->drops.count[DROP_SEND]++;
 }
 
-void trickle_on_local(struct overlay *o)
+void trickle_on_local(struct overlay *o, uint64_t now_us)
 {
 	o->candidates_version++;
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
@@ -45,10 +51,37 @@ void trickle_on_local(struct overlay *o)
 		struct session *all[] = {p->current, p->next};
 
 		for (size_t i = 0; p->in_use && i < ARRAY_SIZE(all); i++) {
-			if (all[i] && (all[i]->agent || all[i]->restart) && all[i]->tx)
-				trickle_send(o, p, all[i]);
+			if (!all[i] || !(all[i]->agent || all[i]->restart) || !all[i]->tx)
+				continue;
+			all[i]->told = 0;
+			trickle_send(o, p, all[i], now_us);
 		}
+		if (p->in_use)
+			peer_update_timer(o, p);
 	}
+}
+
+void trickle_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	if (p->current && now_us >= p->current->tell_us)
+		trickle_send(o, p, p->current, now_us);
+	if (p->next && now_us >= p->next->tell_us)
+		trickle_send(o, p, p->next, now_us);
+}
+
+uint64_t trickle_deadline(const struct peer *p)
+{
+	uint64_t due = p->current ? p->current->tell_us : DEADLINE_NONE;
+
+	return p->next ? deadline_min(due, p->next->tell_us) : due;
+}
+
+void trickle_hurry(struct peer *p, uint64_t now_us)
+{
+	if (p->current && p->current->tell_us != DEADLINE_NONE)
+		p->current->tell_us = now_us;
+	if (p->next && p->next->tell_us != DEADLINE_NONE)
+		p->next->tell_us = now_us;
 }
 
 enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, const uint8_t *body,

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "daemon/core/crypto/secret.h"
+#include "daemon/core/signal/message.h"
 #include "tests/support/mesh.h"
 
 #define MANY	 100
@@ -263,6 +264,51 @@ static void an_upgrade_that_does_not_last_is_not_tried_soon(void **state)
 	}
 }
 
+/* The path did not need our relay, so nobody has noticed that its server was restarted. */
+static void a_relay_that_was_not_needed(void **state)
+{
+	(void)state;
+	give_relay(alice);
+	connect_both();
+	(void)run_with_traffic(30 * US_PER_S, NULL);
+	turn_server_restart(&mesh.turn[0], mesh.now_us);
+	mesh.direct_blocked = true;
+	(void)run_with_traffic(8 * US_PER_S, is_relayed);
+}
+
+static size_t sealed_frames;
+
+static bool count_sealed_frames(struct mesh *m, const struct mesh_host *from,
+				struct signal_message *message)
+{
+	(void)m;
+	sealed_frames += from == alice && message->type == SIGNAL_FORWARD &&
+			 message->kind == SIGNAL_BODY_SEALED;
+	return true;
+}
+
+/* The restart has come as far as it can when alice gets an address; and what tells bob is lost. */
+static void candidates_are_told_again(void **state)
+{
+	struct netaddr a = address(60);
+
+	(void)state;
+	connect_both();
+	mesh.direct_blocked = true;
+	assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	mesh_set_server(&mesh, false);
+	(void)mesh_add_address(alice, &a, 100);
+	(void)mesh_run(&mesh, 100 * US_PER_MS, NULL);
+	mesh.filter_frame = count_sealed_frames;
+	sealed_frames = 0;
+	mesh_set_server(&mesh, true);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_in_range(sealed_frames, 1, 3);
+	(void)mesh_run(&mesh, 30 * US_PER_S, NULL);
+	assert_in_range(sealed_frames, 3, 10);
+}
+
 /* --- many peers --- */
 
 static int set_up_many(void **state)
@@ -361,6 +407,8 @@ int main(void)
 		TEST(a_resume_is_a_full_change),
 		TEST(offline_is_calm),
 		TEST(pairs_of_a_lost_address_end_at_once),
+		TEST(a_relay_that_was_not_needed),
+		TEST(candidates_are_told_again),
 		TEST(an_upgrade_that_does_not_last_is_not_tried_soon),
 		cmocka_unit_test_setup_teardown(many_peers_restart_in_time, set_up_many, tear_down),
 	};
