@@ -8,8 +8,8 @@ declare -A SETUP_PACKAGES=(
 	[build]="gcc libc6-dev cmake ninja-build pkgconf
 		libuv1-dev libsodium-dev libssl-dev libnl-3-dev libnl-route-3-dev libzmq3-dev
 		libcbor-dev libjansson-dev libinih-dev libsqlite3-dev uthash-dev"
-	# To run them in network namespaces: ip, nft, ping, nsenter, setsid.
-	[lab]="iproute2 nftables iputils-ping util-linux"
+	# To run them in network namespaces: ip, nft, ping, nsenter, setsid; nft reads /etc/protocols.
+	[lab]="iproute2 nftables iputils-ping util-linux netbase"
 	# To test them.
 	[test]="libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind shellcheck git python3
 		python3-cbor2 tcpdump conntrack
