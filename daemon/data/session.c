@@ -262,6 +262,7 @@ enum err data_plane_set_path_size(struct data_plane *d, uint32_t peer, uint16_t 
 		.channel = old->channel,
 		.max_bytes = max_bytes ? max_bytes : DATA_MAX_PACKET_BYTES,
 		.is_found = is_found,
+		.ifindex = old->ifindex,
 		.to_len = old->to_len,
 		.to = old->to,
 		.remote = old->remote,

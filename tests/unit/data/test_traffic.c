@@ -167,8 +167,11 @@ static void test_path_keeps_its_device(void **state)
 	(void)state;
 	host_link(&a, &b, 1000, CIPHER);
 	data_plane_clear_path(a.plane, 2);
-	for (int i = 1; i <= 2; i++) {
-		assert_int_equal(data_plane_set_path(a.plane, 2, 1001, &path), OK);
+	for (int i = 1; i <= 3; i++) {
+		if (i < 3)
+			assert_int_equal(data_plane_set_path(a.plane, 2, 1001, &path), OK);
+		else
+			assert_int_equal(data_plane_set_path_size(a.plane, 2, 1200, true), OK);
 		host_say(&a, &a.overlay, &b.overlay, 100, 1);
 		host_pop(&a, &input, buf);
 		assert_int_equal(input.kind, DATA_INPUT_SEND_ERROR);
