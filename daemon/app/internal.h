@@ -58,7 +58,7 @@ struct app_socket {
 	struct netaddr base;
 	int ifindex;
 	struct netaddr gateway;
-	bool is_second; /* see struct net_interface_addr */
+	bool is_second, has_default; /* see struct net_interface_addr */
 	uint16_t local_preference;
 	bool is_spare; /* for allocations only, beside another one at this address */
 };
@@ -193,6 +193,9 @@ void network_doubt(struct run *r);
 /* Opens sockets for addresses that are new, closes those of addresses that have gone, and tells the
  * overlay what has become of the others. Return: whether anything has changed. */
 bool sockets_update(struct run *r, const struct net_snapshot *now);
+/* The default route has changed: those whose packets it takes to another device are told to keep to their
+ * own, before sockets_update() comes. */
+void sockets_keep_device(struct run *r);
 void sockets_close(struct run *r);
 /* One more at the address of socket @number, for allocations. */
 void sockets_open_spare(struct run *r, uint16_t number);

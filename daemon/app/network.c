@@ -80,6 +80,14 @@ static void on_change(void *ctx, const struct net_snapshot *now, unsigned int ch
 	run_pump(r);
 }
 
+static void on_default(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (!r->stopping)
+		sockets_keep_device(r);
+}
+
 static void fill_filter(struct run *r)
 {
 	const struct config *c = r->app->config;
@@ -98,8 +106,11 @@ static void fill_filter(struct run *r)
 
 void network_start(struct run *r)
 {
-	struct net_watcher_params params = {
-		.loop = r->app->loop, .filter = &r->filter, .on_change = on_change, .ctx = r};
+	struct net_watcher_params params = {.loop = r->app->loop,
+					    .filter = &r->filter,
+					    .on_change = on_change,
+					    .on_default = on_default,
+					    .ctx = r};
 	struct net_snapshot once;
 
 	fill_filter(r);

@@ -94,6 +94,7 @@ static bool open_socket(struct run *r, const struct net_interface_addr *a)
 				 .ifindex = a->ifindex,
 				 .gateway = a->gateway,
 				 .is_second = a->is_second,
+				 .has_default = a->has_default,
 				 .base = a->addr,
 				 .local_preference = a->local_preference};
 	e = add_socket(r, s, r->port);
@@ -156,6 +157,7 @@ static bool follow(struct app_socket *s, const struct net_interface_addr *a)
 	if (a->gateway.family != NETADDR_NONE)
 		s->gateway = a->gateway;
 	s->is_second = a->is_second;
+	s->has_default = a->has_default;
 	s->local_preference = a->local_preference;
 	if (is_told)
 		set_device(s);
@@ -205,6 +207,26 @@ bool sockets_update(struct run *r, const struct net_snapshot *now)
 	/* Before new ones, whose preference is compared with those of the old. */
 	follow_all(r, now);
 	return open_new(r, now) || changed;
+}
+
+void sockets_keep_device(struct run *r)
+{
+	struct net_route ways[2];
+
+	if (net_route_default(NETADDR_IP4, &ways[0]) != OK)
+		ways[0].ifindex = 0;
+	if (net_route_default(NETADDR_IP6, &ways[1]) != OK)
+		ways[1].ifindex = 0;
+	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
+		struct app_socket *s = &r->sockets[i];
+		int ifindex = ways[s->base.family == NETADDR_IP6].ifindex;
+
+		if (!s->in_use || s->is_second || !s->has_default || ifindex == 0 ||
+		    ifindex == s->ifindex)
+			continue;
+		s->is_second = true;
+		set_device(s);
+	}
 }
 
 void sockets_close(struct run *r)

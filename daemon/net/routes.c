@@ -163,6 +163,11 @@ enum err net_route_ask_device(struct nl_sock *sk, int ifindex, const struct neta
 	return e == ERR_NETWORK ? OK : e;
 }
 
+enum err net_route_default(uint8_t family, struct net_route *ret)
+{
+	return net_route_to(nowhere_of(family), ret);
+}
+
 enum err net_route_to(const struct netaddr *to, struct net_route *ret)
 {
 	struct nl_sock *sk = nl_socket_alloc();

@@ -28,6 +28,9 @@ bool net_route_equal(const struct net_route *a, const struct net_route *b);
  * ERR_NO_MEMORY. */
 MUST_USE enum err net_route_to(const struct netaddr *to, struct net_route *ret);
 
+/* Where packets of @family go that no more specific route wants. Errors as net_route_to(). */
+MUST_USE enum err net_route_default(uint8_t family, struct net_route *ret);
+
 /* The same over a socket of the caller's. */
 MUST_USE enum err net_route_ask(struct nl_sock *sk, const struct netaddr *to,
 				struct net_route *ret);

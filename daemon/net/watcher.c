@@ -23,6 +23,7 @@ struct net_watcher {
 	uv_timer_t sleep;
 	unsigned int open_handles;
 	bool stopping;
+	bool is_default;    /* a message was about a default route */
 	bool is_urgent;	    /* the timer is not to be put off */
 	uint64_t due_ms;    /* of the timer */
 	uint64_t first_ms;  /* of the messages that wait, 0 = none */
@@ -151,7 +152,7 @@ static enum news news_of_link(const struct net_watcher *w, struct nlmsghdr *h)
 	return is_down && is_in_use(w, link->ifi_index) ? NEWS_LOSS : NEWS_PERHAPS;
 }
 
-static enum news news_of(const struct net_watcher *w, struct nlmsghdr *h)
+static enum news news_of(struct net_watcher *w, struct nlmsghdr *h)
 {
 	switch (h->nlmsg_type) {
 	case RTM_NEWLINK:
@@ -170,8 +171,10 @@ static enum news news_of(const struct net_watcher *w, struct nlmsghdr *h)
 	case RTM_DELROUTE:
 		if (!nlmsg_valid_hdr(h, sizeof(struct rtmsg)))
 			return NEWS_PERHAPS;
-		return ((struct rtmsg *)nlmsg_data(h))->rtm_dst_len > DEFAULT_BITS ? NEWS_NONE
-										   : NEWS_PERHAPS;
+		if (((struct rtmsg *)nlmsg_data(h))->rtm_dst_len > DEFAULT_BITS)
+			return NEWS_NONE;
+		w->is_default = true;
+		return NEWS_PERHAPS;
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
 		return NEWS_PERHAPS;
@@ -242,7 +245,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	struct net_watcher *w = poll->data;
 
 	(void)events;
+	w->is_default = false;
 	on_news(w, read_news(w));
+	if (w->is_default && w->params.on_default)
+		w->params.on_default(w->params.ctx);
 	/* To libuv an overrun is an error like any, and it has stopped to listen. */
 	if (status < 0)
 		uv_poll_start(&w->poll, UV_READABLE, on_readable);

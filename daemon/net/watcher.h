@@ -49,6 +49,9 @@ struct net_watcher_params {
 	const struct net_interface_filter *filter; /* outlives the watcher */
 	/* @now: the new snapshot, until the next call; @changes: of enum net_change. */
 	void (*on_change)(void *ctx, const struct net_snapshot *now, unsigned int changes);
+	/* Something has happened to a default route, a moment ago: packets may leave another way until the
+	 * next on_change(). It must not destroy the watcher. NULL is fine. */
+	void (*on_default)(void *ctx);
 	void *ctx;
 	/* How long the host has slept since it started; NULL: as the system's clocks say. */
 	uint64_t (*asleep_ms)(void *ctx);
