@@ -49,7 +49,10 @@ soft() {
 	roam_mark "$1"
 	roam_attach alice "$to" $((ROAM_METRIC[alice] - 1))
 	sleep 5
-	roam_is_at alice bob "$to" || lab_fail "$1: the path of alice is still the old one"
+	roam_is_at alice bob "$to" || {
+		roam_log_mappings
+		lab_fail "$1: the path of alice is still the old one"
+	}
 	roam_detach alice "$from"
 	sleep 1
 }

@@ -70,6 +70,14 @@ roam_detach() { lab_ip "$1" link delete "eth-$2"; } # HOST HOME
 # roam_other HOME: the other one of the same host.
 roam_other() { tr abcd cdab <<<"$1"; }
 
+# Puts the mappings of all NATs to the logs, which are shown when a test fails.
+roam_log_mappings() {
+	local home
+	for home in a b c d; do
+		lab_exec nat-$home conntrack -L -p udp >"$LAB_DIR/log/nat-$home.mappings" 2>&1 || true
+	done
+}
+
 roam_is_connected() { lab_exec alice ping -c 1 -W 1 -q "$ROAM_BOB"; }
 
 # roam_is_at HOST PEER HOME [KIND]: the path to PEER leaves from HOME, and is of that kind. Its local address

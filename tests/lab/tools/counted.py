@@ -13,11 +13,11 @@ keeps its pace: who was late sends what was due. The times of arrival are the ke
 clock, as in bash ${EPOCHREALTIME/[.,]/}) and a name. For each mark, and without marks for all of the
 time, one line:
 
-    NAME sent N lost N duplicated N reordered N gap_us N resumed_us N
+    NAME sent N lost N duplicated N reordered N gap_us N resumed_us N lost_us N
 
 They are about what was sent from that mark to the next. gap_us is the longest time in which one of the two
 ways carried nothing, resumed_us how long after the mark the later of the two ways first carried something
-that was sent after it; -1 if never.
+that was sent after it, lost_us how long after it the first that was lost was sent; -1 if never.
 """
 import array
 import bisect
@@ -145,19 +145,26 @@ class Way:
         return min(got) - from_us if got else -1
 
 
+    def lost_us(self, from_us, to_us):
+        begin, end = self.range(from_us, to_us)
+        return next((self.sent_us[n] - from_us for n in range(begin, end) if not self.copies[n]), -1)
+
+
 def worst(values):
     return -1 if -1 in values else max(values)
 
 
 def describe(name, ways, from_us, to_us):
     spans = [(way, *way.range(from_us, to_us)) for way in ways]
+    lost_us = [us for way in ways if (us := way.lost_us(from_us, to_us)) >= 0]
     print(name,
           "sent", sum(end - begin for _, begin, end in spans),
           "lost", sum(way.copies[begin:end].count(0) for way, begin, end in spans),
           "duplicated", sum(c - 1 for way, begin, end in spans for c in way.copies[begin:end] if c),
           "reordered", sum(begin <= n < end for way, begin, end in spans for n in way.late),
           "gap_us", worst([way.gap_us(from_us, to_us) for way in ways]),
-          "resumed_us", worst([way.resumed_us(from_us, to_us) for way in ways]))
+          "resumed_us", worst([way.resumed_us(from_us, to_us) for way in ways]),
+          "lost_us", min(lost_us, default=-1))
 
 
 def read_ways(a, b):
