@@ -391,7 +391,6 @@ void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint
 	s->heard = true;
 	s->heard_us = now_us;
 	s->ask_us = DEADLINE_NONE;
-	s->tell_us = DEADLINE_NONE;
 	p->unanswered_us = 0;
 	s->used |= uses;
 	if (s->agent)
@@ -399,6 +398,9 @@ void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint
 	session_on_shared(o, p, s, now_us);
 	if (s == p->next && s->has_path)
 		promote(o, p, now_us);
+	/* What was told through the rendezvous may have been lost, and the best path may need it. */
+	if (s->tell_us != DEADLINE_NONE)
+		trickle_send(o, p, s, now_us);
 	if (s->used)
 		outdate_before(p, s, now_us);
 	peer_update_timer(o, p);

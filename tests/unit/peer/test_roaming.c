@@ -10,6 +10,7 @@
 
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/signal/message.h"
+#include "daemon/core/peer/control.h"
 #include "tests/support/mesh.h"
 
 #define MANY	 100
@@ -400,6 +401,39 @@ static void many_peers_restart_in_time(void **state)
 	assert_true(busy_rank_sum / BUSY <= BUSY);
 }
 
+static uint32_t told_session;
+
+static void hear_candidates(struct mesh_host *h, uint32_t session, bool over_path,
+			    const uint8_t *buf, size_t len, const uint8_t *plain, size_t plain_len)
+{
+	(void)buf;
+	(void)len;
+	if (h == bob && over_path && plain && plain_len > 0 && plain[0] == CONTROL_CANDIDATES)
+		told_session = session;
+}
+
+/* What a restart's session had to tell through the rendezvous, which is away, goes over its own path when
+ * there is one: there may be a better one. */
+static void candidates_are_told_on_the_new_path(void **state)
+{
+	static const struct mesh_watch watch = {.opened = hear_candidates};
+	struct overlay_peer_info info;
+	struct netaddr a = address(50);
+
+	(void)state;
+	connect_both();
+	mesh_set_server(&mesh, false);
+	mesh.watch = &watch;
+	assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+	/* The answer is there, and the first check is on its way. */
+	(void)mesh_run(&mesh, 5 * MESH_DELAY_US / 2, NULL);
+	(void)mesh_add_address(alice, &a, 50);
+	(void)mesh_run(&mesh, 400 * US_PER_MS, NULL);
+	assert_int_equal(overlay_peer(bob->overlay, 0, &info), OK);
+	assert_int_equal(info.switches, 1);
+	assert_int_equal(told_session, info.session);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +443,7 @@ int main(void)
 		TEST(pairs_of_a_lost_address_end_at_once),
 		TEST(a_relay_that_was_not_needed),
 		TEST(candidates_are_told_again),
+		TEST(candidates_are_told_on_the_new_path),
 		TEST(an_upgrade_that_does_not_last_is_not_tried_soon),
 		cmocka_unit_test_setup_teardown(many_peers_restart_in_time, set_up_many, tear_down),
 	};
