@@ -44,16 +44,7 @@ delay_ms=5 # of each router and the server, one way
 
 # soft NAME: alice moves to the other home.
 soft() {
-	local from=${ROAM_AT[alice]} to
-	to=$(roam_other "$from")
-	roam_mark "$1"
-	roam_attach alice "$to" $((ROAM_METRIC[alice] - 1))
-	sleep 5
-	roam_is_at alice bob "$to" || {
-		roam_log_mappings
-		lab_fail "$1: the path of alice is still the old one"
-	}
-	roam_detach alice "$from"
+	roam_soft "$1" 5
 	sleep 1
 }
 
@@ -63,6 +54,7 @@ case_soft() {
 	for ((i = 0; i < times; i++)); do soft soft; done
 	roam_count_end
 	roam_check_none soft lost duplicated
+	roam_check_none soft-left lost duplicated
 }
 
 case_alone() {
@@ -76,6 +68,7 @@ case_alone() {
 	roam_count_end
 	start_server
 	roam_check_none alone lost duplicated
+	roam_check_none alone-left lost duplicated
 }
 stop_server() { lab_stop server || true; }
 start_server() {
@@ -86,24 +79,9 @@ start_server() {
 	done
 }
 
-# spare HOST: the host has another interface, that is not the better one.
-spare() {
-	local metric=${ROAM_METRIC[$1]}
-	roam_attach "$1" "$(roam_other "${ROAM_AT[$1]}")" $((metric + 1))
-	lab_wait 5 "$1 knows what the NAT of its other interface makes of it" knows_home "$1" "${ROAM_AT[$1]}"
-}
-knows_home() {
-	check_is "$1" "any(c['address'].startswith('${ROAM_WAN[$2]}:') for c in s['candidates'])"
-}
-
-# hard NAME HOST [COMMAND...]: the interface goes, the other one is there. COMMAND comes in between.
+# hard NAME HOST [COMMAND...]: see roam_hard().
 hard() {
-	local from=${ROAM_AT[$2]}
-	spare "$2"
-	sleep 0.5
-	"${@:3}"
-	roam_mark "$1"
-	roam_detach "$2" "$from"
+	roam_hard "$@"
 	sleep 2
 	roam_mark between
 }
@@ -129,15 +107,12 @@ set_delay() {
 }
 
 case_later() {
-	local i bound_us from
+	local i bound_us
 	bound_us=$(($(roam_bound_us nat-a nat-b) + 300000))
 	roam_count_begin
 	for ((i = 0; i < times; i++)); do
-		from=${ROAM_AT[alice]}
 		roam_mark gone
-		roam_detach alice "$from"
-		sleep 2
-		roam_attach alice "$(roam_other "$from")" 10000 later
+		roam_later later
 		sleep 2
 	done
 	roam_count_end
@@ -146,16 +121,10 @@ case_later() {
 }
 
 case_both() {
-	local i host
-	declare -A left
+	local i
 	roam_count_begin
 	for ((i = 0; i < times; i++)); do
-		roam_mark both
-		for host in alice bob; do
-			left[$host]=${ROAM_AT[$host]}
-			roam_detach $host "${left[$host]}"
-		done
-		for host in alice bob; do roam_attach $host "$(roam_other "${left[$host]}")" 1000; done
+		roam_both both
 		sleep 4
 	done
 	roam_count_end
@@ -288,7 +257,7 @@ case_load() {
 	roam_count_end
 	transfer_end alice bob
 	transfer_end bob alice
-	lost=$(roam_values load lost | awk '{ sum += $1 } END { print sum }')
+	lost=$(cat <(roam_values load lost) <(roam_values load-left lost) | awk '{ sum += $1 } END { print sum }')
 	i=$(($(link_drops) - before)) missing=$(($(not_arrived) - missing))
 	check "of all packets to bob $missing are missing, the links have dropped $i; of the numbered ones $lost" \
 		[ $missing -le $i ]

@@ -88,6 +88,59 @@ roam_is_at() {
 		] == ['${4-direct}']"
 }
 
+# --- Moving ------------------------------------------------------------------------------------
+
+# roam_soft MARK SECONDS: another interface appears and takes alice's default route; the first goes SECONDS
+# later.
+roam_soft() {
+	local from=${ROAM_AT[alice]} to
+	to=$(roam_other "$from")
+	roam_mark "$1"
+	roam_attach alice "$to" $((ROAM_METRIC[alice] - 1))
+	sleep "$2"
+	roam_is_at alice bob "$to" || {
+		roam_log_mappings
+		lab_fail "$1: the path of alice is still the old one"
+	}
+	roam_mark "$1-left"
+	roam_detach alice "$from"
+}
+
+# roam_hard MARK HOST [COMMAND...]: the interface goes, another, which is not the better one, is there.
+# COMMAND comes in between.
+roam_hard() {
+	local from=${ROAM_AT[$2]}
+	roam_attach "$2" "$(roam_other "$from")" $((ROAM_METRIC[$2] + 1))
+	lab_wait 5 "$2 knows what the NAT of its other interface makes of it" roam_knows_home "$2" "${ROAM_AT[$2]}"
+	sleep 0.5
+	"${@:3}"
+	roam_mark "$1"
+	roam_detach "$2" "$from"
+}
+roam_knows_home() {
+	check_is "$1" "any(c['address'].startswith('${ROAM_WAN[$2]}:') for c in s['candidates'])"
+}
+
+# roam_later MARK: alice has no address for 2 s, then another; MARK is when.
+roam_later() {
+	local from=${ROAM_AT[alice]}
+	roam_detach alice "$from"
+	sleep 2
+	roam_attach alice "$(roam_other "$from")" 1000 "$1"
+}
+
+# roam_both MARK: both hosts lose their addresses, and get others at once.
+roam_both() {
+	local host
+	declare -A left
+	roam_mark "$1"
+	for host in alice bob; do
+		left[$host]=${ROAM_AT[$host]}
+		roam_detach $host "${left[$host]}"
+	done
+	for host in alice bob; do roam_attach $host "$(roam_other "${left[$host]}")" 1000; done
+}
+
 # --- Counting ----------------------------------------------------------------------------------
 
 roam_count_begin() {

@@ -16,8 +16,9 @@ time, one line:
     NAME sent N lost N duplicated N reordered N gap_us N resumed_us N lost_us N
 
 They are about what was sent from that mark to the next. gap_us is the longest time in which one of the two
-ways carried nothing, resumed_us how long after the mark the later of the two ways first carried something
-that was sent after it, lost_us how long after it the first that was lost was sent; -1 if never.
+ways carried nothing, less what the sender itself has paused; resumed_us how long after the mark the later of
+the two ways first carried something that was sent after it, lost_us how long after it the first that was lost
+was sent; -1 if never.
 """
 import array
 import bisect
@@ -130,14 +131,22 @@ class Way:
     def range(self, from_us, to_us):
         return (bisect.bisect_left(self.sent_us, from_us), bisect.bisect_left(self.sent_us, to_us))
 
+    def pause_us(self, a, b):
+        """How much longer than it should the sender has paused between two of its datagrams."""
+        sent = self.sent_us[min(a, b):max(a, b) + 1]
+        return max(0, max((y - x for x, y in zip(sent, sent[1:])), default=0) - 1000000 // RATE)
+
     def gap_us(self, from_us, to_us):
         """The longest time in which nothing came of what was on its way."""
         begin, end = self.range(from_us, to_us)
-        got = sorted(us for us in self.first_us[begin:end] if us >= 0)
+        got = sorted((self.first_us[n], n) for n in range(begin, end) if self.first_us[n] >= 0)
         if not got:
             return -1
-        edges = [from_us] + got
-        return max(b - a for a, b in zip(edges, edges[1:]))
+        longest = got[0][0] - from_us - self.pause_us(max(0, begin - 1), got[0][1])
+        for (a_us, a), (b_us, b) in zip(got, got[1:]):
+            if b_us - a_us > longest:
+                longest = max(longest, b_us - a_us - self.pause_us(a, b))
+        return longest
 
     def resumed_us(self, from_us, to_us):
         begin, end = self.range(from_us, to_us)
