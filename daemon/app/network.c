@@ -99,9 +99,9 @@ static void fill_filter(struct run *r)
 	f->exclude_count = own->network_count;
 	f->exclude_ifindex = tun_device_ifindex(r->tun);
 	for (size_t i = 0; i < c->allow.count; i++)
-		f->allow[f->allow_count++] = c->allow.name[i];
+		f->allow[f->allow_count++] = c->allow.text[i];
 	for (size_t i = 0; i < c->deny.count; i++)
-		f->deny[f->deny_count++] = c->deny.name[i];
+		f->deny[f->deny_count++] = c->deny.text[i];
 }
 
 void network_start(struct run *r)

@@ -78,16 +78,16 @@ static bool parse_log_level(struct config *config, const struct key *key, const 
 	return log_level_parse(value, &config->log_level);
 }
 
-static bool parse_interfaces(struct config *config, const struct key *key, const char *value)
+static bool parse_patterns(struct config *config, const struct key *key, const char *value)
 {
-	struct config_interfaces *list = field(config, key);
-	char item[CONFIG_INTERFACE_BYTES];
+	struct config_patterns *list = field(config, key);
+	char item[CONFIG_PATTERN_BYTES];
 	int more;
 
 	list->count = 0;
 	while ((more = value_next_item(&value, item, sizeof(item))) == 1) {
-		if (list->count == CONFIG_MAX_INTERFACES ||
-		    !value_interface(item, list->name[list->count], CONFIG_INTERFACE_BYTES))
+		if (list->count == CONFIG_MAX_PATTERNS ||
+		    !value_pattern(item, list->text[list->count], CONFIG_PATTERN_BYTES))
 			return false;
 		list->count++;
 	}
@@ -219,6 +219,10 @@ static bool parse_secret(struct config *config, const struct key *key, const cha
 #define SERVER(field)                                                                              \
 	offsetof(struct config_server, field), sizeof(((struct config_server *)NULL)->field), 0, 0
 
+#define PATTERNS                                                                                   \
+	"at most 16 device names or patterns (with *, ?, and whole sets like [0-9] or [!a-c]) of " \
+	"at most 31 characters, separated by spaces"
+
 /* In the order of packaging/examples/icetund.conf. */
 static const struct key keys[] = {
 	{"Daemon", "StateDirectory", "/var/lib/icetun", "an absolute path", parse_path,
@@ -244,10 +248,8 @@ static const struct key keys[] = {
 	 parse_offloads, OTHER(offloads)},
 	{"Ice", "Port", "0", "a port from 1 to 65535, or 0 for a random one that is kept",
 	 parse_u16, NUMBER(port, 0, 65535)},
-	{"Ice", "AllowInterfaces", "", "at most 16 device names, separated by spaces",
-	 parse_interfaces, OTHER(allow)},
-	{"Ice", "DenyInterfaces", "", "at most 16 device names, separated by spaces",
-	 parse_interfaces, OTHER(deny)},
+	{"Ice", "AllowInterfaces", "", PATTERNS, parse_patterns, OTHER(allow)},
+	{"Ice", "DenyInterfaces", "", PATTERNS, parse_patterns, OTHER(deny)},
 	{"Ice", "StunServers", "", "at most 8 of host or host:port, separated by spaces",
 	 parse_stun_servers, OTHER(stun_servers)},
 	{"Ice", "Ta", "10", "a whole number of milliseconds from 5 to 500", parse_u16,

@@ -5,7 +5,7 @@
  *
  *	[Ice]
  *	Port=40000
- *	AllowInterfaces=eth0 wlan0
+ *	AllowInterfaces=eth0 wlan*
  *
  *	[Server]
  *	Uri=turn:relay.example.org
@@ -40,14 +40,16 @@
 #define CONFIG_USER_BYTES      33
 #define CONFIG_INTERFACE_BYTES 16 /* IFNAMSIZ */
 #define CONFIG_ENDPOINT_BYTES  160
-#define CONFIG_MAX_INTERFACES  16
+#define CONFIG_PATTERN_BYTES   32
+#define CONFIG_MAX_PATTERNS    16
 #define CONFIG_MAX_SERVERS     8
 #define CONFIG_SECRET_BYTES    129 /* user names and passwords of servers */
 #define CONFIG_ERROR_BYTES     512
 #define CONFIG_FILE_MAX_BYTES  65536
 
-struct config_interfaces {
-	char name[CONFIG_MAX_INTERFACES][CONFIG_INTERFACE_BYTES];
+/* Names of devices, or patterns of them as of the shell: *, ?, [a-z0-9], [!x]. */
+struct config_patterns {
+	char text[CONFIG_MAX_PATTERNS][CONFIG_PATTERN_BYTES];
 	size_t count;
 };
 
@@ -91,9 +93,9 @@ struct config {
 	struct config_offloads offloads;
 
 	/* [Ice] */
-	uint16_t port;			/* 0 = a random one, kept in the state directory */
-	struct config_interfaces allow; /* none = every interface that is not denied */
-	struct config_interfaces deny;
+	uint16_t port;		      /* 0 = a random one, kept in the state directory */
+	struct config_patterns allow; /* none = every interface that is not denied */
+	struct config_patterns deny;
 	char stun_servers[CONFIG_MAX_SERVERS][CONFIG_ENDPOINT_BYTES]; /* "host[:port]" */
 	size_t stun_server_count; /* 0 = what the rendezvous server hands out */
 	uint16_t ta_ms;

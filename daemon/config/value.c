@@ -11,6 +11,7 @@
 
 #define HOST_BYTES 254 /* RFC 1035: 253 characters */
 #define SEPARATORS " \t,"
+#define DEVICE	   LETTERS DIGITS "_-."
 
 static bool is_of(const char *text, const char *set)
 {
@@ -58,7 +59,39 @@ bool value_interface(const char *text, char *ret, size_t cap)
 {
 	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
 		return false;
-	return is_of(text, LETTERS DIGITS "_-.") && copy(text, ret, cap);
+	return is_of(text, DEVICE) && copy(text, ret, cap);
+}
+
+/* Return: what stands behind the set that begins at @text, or NULL when it is none. */
+static const char *skip_set(const char *text)
+{
+	size_t len;
+
+	text++;
+	if (*text == '!' || *text == '^')
+		text++;
+	len = strspn(text, DEVICE);
+	if (len == 0 || text[len] != ']')
+		return NULL;
+	for (size_t i = 1; i + 1 < len; i++) {
+		if (text[i] == '-' && text[i - 1] > text[i + 1])
+			return NULL;
+	}
+	return text + len + 1;
+}
+
+bool value_pattern(const char *text, char *ret, size_t cap)
+{
+	const char *at = text;
+
+	while (at && *at) {
+		at += strspn(at, DEVICE "*?");
+		if (*at == '[')
+			at = skip_set(at);
+		else if (*at)
+			return false;
+	}
+	return at && *text && copy(text, ret, cap);
 }
 
 /* Splits "host[:port]" or "[ipv6][:port]". *ret_port is 0 when there is none. */

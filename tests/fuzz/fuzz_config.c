@@ -12,8 +12,10 @@ static void check_taken(const struct config *c)
 	fuzz_check(c->control_group[0] && c->interface_name[0]);
 	fuzz_check(c->mtu_bytes >= 576 && c->mtu_bytes <= 65535);
 	fuzz_check(c->ta_ms >= 5 && c->ta_ms <= 500);
-	fuzz_check(c->allow.count <= CONFIG_MAX_INTERFACES &&
-		   c->deny.count <= CONFIG_MAX_INTERFACES);
+	fuzz_check(c->allow.count <= CONFIG_MAX_PATTERNS && c->deny.count <= CONFIG_MAX_PATTERNS);
+	for (size_t i = 0; i < c->allow.count; i++)
+		fuzz_check(c->allow.text[i][0] &&
+			   strnlen(c->allow.text[i], CONFIG_PATTERN_BYTES) < CONFIG_PATTERN_BYTES);
 	fuzz_check(c->stun_server_count <= CONFIG_MAX_SERVERS);
 	for (size_t i = 0; i < c->stun_server_count; i++)
 		fuzz_check(c->stun_servers[i][0] &&

@@ -57,7 +57,8 @@ static void test_every_key(void **state)
 		      "ControlGroup=g\nUser=u-1\nLogLevel=debug\nSignalHelper=/h\n"
 		      "\n[Interface]\n  Name=ov.0\n\tMTU=1400\n"
 		      "[Data]\nWorkers=3\nOffloads=udp-gro, tun-tcp\n"
-		      "[Ice]\nPort=40000\nAllowInterfaces=eth0, wlan0\nDenyInterfaces=docker0\n"
+		      "[Ice]\nPort=40000\nAllowInterfaces=eth0, wlan0\nDenyInterfaces=docker* "
+		      "veth[0-9]*\n"
 		      "StunServers=stun:a.example b.example:99 [2001:db8::1] stun:[::1]:5\n"
 		      "Ta=50\nCandidates=no-host\nCaFile=/ca.pem\n"
 		      "[Server]\nUri=turns:Relay.example:443\nUser=u\nPassword=p;=#\n"
@@ -79,10 +80,11 @@ static void test_every_key(void **state)
 	assert_false(c.offloads.tun_udp || c.offloads.udp_segment || c.offloads.partial_checksums);
 	assert_int_equal(c.port, 40000);
 	assert_int_equal(c.allow.count, 2);
-	assert_string_equal(c.allow.name[0], "eth0");
-	assert_string_equal(c.allow.name[1], "wlan0");
-	assert_int_equal(c.deny.count, 1);
-	assert_string_equal(c.deny.name[0], "docker0");
+	assert_string_equal(c.allow.text[0], "eth0");
+	assert_string_equal(c.allow.text[1], "wlan0");
+	assert_int_equal(c.deny.count, 2);
+	assert_string_equal(c.deny.text[0], "docker*");
+	assert_string_equal(c.deny.text[1], "veth[0-9]*");
 	assert_int_equal(c.stun_server_count, 4);
 	assert_string_equal(c.stun_servers[0], "a.example");
 	assert_string_equal(c.stun_servers[1], "b.example:99");
@@ -105,6 +107,34 @@ static void test_every_key(void **state)
 	assert_int_equal(parse("[Data]\nOffloads=none", &c, error), OK);
 	assert_false(c.offloads.tun_tcp || c.offloads.tun_udp || c.offloads.udp_segment ||
 		     c.offloads.udp_gro || c.offloads.partial_checksums);
+}
+
+static void test_patterns(void **state)
+{
+	static const char *const good[] = {
+		"eth0", "*",	       "?",    "en[op]*",	 "[!e]*",
+		"[^e]", "[a-c0-9_-]x", "[-a]", "veth[0-9][0-9]", "0123456789abcde0123456789abcdef"};
+	static const char *const bad[] = {
+		"[",	       "eth[",	"eth[0",
+		"eth[0-9",     "eth]",	"eth[]",
+		"[!]",	       "[]a]",	"[[a]]",
+		"[9-0]",       "a/b",	"a\\*",
+		"{a|b}",       "eth0!", "[a/b]",
+		"[[:alpha:]]", "[a,b]", "0123456789abcdef0123456789abcdef"};
+	char error[CONFIG_ERROR_BYTES], text[128];
+	struct config c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(text, sizeof(text), "[Ice]\nDenyInterfaces=%s", good[i]);
+		assert_int_equal(parse(text, &c, error), OK);
+		assert_int_equal(c.deny.count, 1);
+		assert_string_equal(c.deny.text[0], good[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "[Ice]\nDenyInterfaces=%s", bad[i]);
+		assert_int_equal(parse(text, &c, error), ERR_INVALID);
+	}
 }
 
 static void test_bad_input(void **state)
@@ -152,6 +182,10 @@ static void test_bad_input(void **state)
 		{"[Ice]\nStunServers=::1", NULL},
 		{"[Ice]\nStunServers=1 2 3 4 5 6 7 8 9", NULL},
 		{"[Ice]\nAllowInterfaces=1 2 3 4 5 6 7 8 9 a b c d e f g h", NULL},
+		{"[Ice]\nDenyInterfaces=eth0 veth[0-9",
+		 "f:2: DenyInterfaces=eth0 veth[0-9: must be at most 16 device names or patterns "
+		 "(with *, ?, and whole sets like [0-9] or [!a-c]) of at most 31 characters, "
+		 "separated by spaces"},
 		{"[Ice]\nCandidates=host",
 		 "f:2: Candidates=host: must be one of all, no-host, relay"},
 		{"[Ice]\nCaFile=relative", NULL},
@@ -282,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_empty_value_is_the_default),
