@@ -81,11 +81,12 @@ static void print_restarts(const json_t *peers)
 		const json_t *peer = json_array_get(peers, i);
 		const json_t *restarts = json_object_get(peer, "restarts");
 		struct text cause = json_text(restarts, "last_cause");
+		uint64_t begun = json_number(restarts, "begun", 0);
 
 		if (*cause.s)
-			printf("%s: %" PRIu64 " restarts, %" PRIu64 " switched, %" PRIu64
+			printf("%s: %" PRIu64 " restart%s, %" PRIu64 " switched, %" PRIu64
 			       " failed; the last %s ago: %s\n",
-			       json_text(peer, "name").s, json_number(restarts, "begun", 0),
+			       json_text(peer, "name").s, begun, begun == 1 ? "" : "s",
 			       json_number(restarts, "switched", 0),
 			       json_number(restarts, "failed", 0), age_of(restarts, "last_ms").s,
 			       cause.s);

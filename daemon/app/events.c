@@ -62,7 +62,7 @@ static bool describe(struct run *r, const struct overlay_event *e,
 		ret->kind = CONTROL_EVENT_PEER;
 		snprintf(ret->text, sizeof(ret->text), "%s%s%s", overlay_peer_state_name(e->state),
 			 e->reason ? ": " : "", e->reason ? overlay_reason_text(e->reason) : "");
-	} else if (e->type == OVERLAY_EVENT_PATH) {
+	} else if (e->type == OVERLAY_EVENT_PATH && e->is_new_path) {
 		ret->kind = CONTROL_EVENT_PATH;
 		ret->has_path = true;
 		status_path(r, &e->path, &ret->path);

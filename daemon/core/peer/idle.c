@@ -41,5 +41,5 @@ void idle_on_lapsed(struct overlay *o, struct peer *p)
 	if (p->asleep)
 		return;
 	p->asleep = true;
-	event_push(o, OVERLAY_EVENT_PATH_CLEAR, p->number);
+	session_tell_no_path(o, p);
 }

@@ -215,7 +215,8 @@ enum overlay_event_type {
 	OVERLAY_EVENT_SESSION_REMOVE,
 	/* peer, session, path: send the peer's packets with this session on this path. By a channel
 	 * of `server` when `channel` is not 0. When `by_overlay` is true the data plane cannot: packets
-	 * come to overlay_on_packet(), as if there were no path. */
+	 * come to overlay_on_packet(), as if there were no path. `is_new_path`: its addresses are not
+	 * those that were told last, so that it is news for people as well. */
 	OVERLAY_EVENT_PATH,
 	/* peer, max_bytes, is_found: its path carries packets of another length */
 	OVERLAY_EVENT_PATH_SIZE,
@@ -264,7 +265,7 @@ struct overlay_event {
 	enum overlay_peer_state old_state, state;
 	enum overlay_reason reason;
 	struct ice_path path;
-	bool by_overlay;
+	bool by_overlay, is_new_path;
 	uint16_t max_bytes; /* the longest inner packet that the path carries */
 	bool is_found;	    /* max_bytes is the result of a search: see tunnel/pmtu.h */
 	uint16_t channel;

@@ -84,7 +84,7 @@ void peer_update_timer(struct overlay *o, struct peer *p)
 void peer_retire_sessions(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	if (p->current && p->current->has_path)
-		event_push(o, OVERLAY_EVENT_PATH_CLEAR, p->number);
+		session_tell_no_path(o, p);
 	session_retire(o, p, p->current, now_us);
 	session_retire(o, p, p->next, now_us);
 	p->current = NULL;

@@ -152,6 +152,8 @@ struct peer {
 	struct session *current, *next;
 	struct session *old[SESSION_MAX_OLD]; /* retired */
 	uint32_t last_order;
+	struct ice_path told; /* the last path that was told, if has_told */
+	bool has_told;
 	struct packet_list queue;
 	struct heap_node timer;
 	uint8_t lookup_xid[SIGNAL_XID_BYTES];
@@ -416,6 +418,8 @@ MUST_USE enum err session_forward_control(struct overlay *o, const struct peer *
 					  struct session *s, const struct control_message *m);
 /* Tells the data plane the path of @s, which carries the data. */
 void session_tell_path(struct overlay *o, struct peer *p, const struct session *s, uint64_t now_us);
+/* Tells it that there is none. */
+void session_tell_no_path(struct overlay *o, struct peer *p);
 /* ICE found or moved the path of @s. */
 void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		     const struct ice_path *path);

@@ -431,7 +431,7 @@ void restart_on_lost(struct overlay *o, struct peer *p, uint64_t now_us,
 	struct session *next = p->next;
 
 	p->current->has_path = false;
-	event_push(o, OVERLAY_EVENT_PATH_CLEAR, p->number);
+	session_tell_no_path(o, p);
 	judge_upgrade(p, now_us);
 	peer_set_state(o, p, now_us, OVERLAY_PEER_ROAMING, OVERLAY_REASON_LOST);
 	p->restart.give_up_us = now_us + GIVE_UP_US;

@@ -242,14 +242,30 @@ enum err session_forward_control(struct overlay *o, const struct peer *p, struct
 	return OK;
 }
 
+static bool is_same_path(const struct ice_path *a, const struct ice_path *b)
+{
+	return a->relay == b->relay && a->local_type == b->local_type &&
+	       a->remote_type == b->remote_type && netaddr_equal(&a->local, &b->local) &&
+	       netaddr_equal(&a->remote, &b->remote);
+}
+
 void session_tell_path(struct overlay *o, struct peer *p, const struct session *s, uint64_t now_us)
 {
 	struct overlay_event *e = event_push(o, OVERLAY_EVENT_PATH, p->number);
 
 	e->session = s->local_index;
 	e->path = s->path;
+	e->is_new_path = !p->has_told || !is_same_path(&p->told, &s->path);
+	p->told = s->path;
+	p->has_told = true;
 	relaying_describe(o, now_us, e);
 	mtu_on_path(o, p, s, now_us, e);
+}
+
+void session_tell_no_path(struct overlay *o, struct peer *p)
+{
+	event_push(o, OVERLAY_EVENT_PATH_CLEAR, p->number);
+	p->has_told = false;
 }
 
 /* Tells the data plane, and sends what waited. */

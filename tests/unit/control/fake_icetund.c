@@ -215,6 +215,10 @@ static bool fake_peer(void *ctx, size_t index, struct control_peer *ret)
 		ret->path.kind = CONTROL_PATH_RELAYED;
 		ret->path.local_type = CONTROL_CANDIDATE_RELAY;
 		text_copy(ret->path.relay, sizeof(ret->path.relay), "turn:relay.example");
+		ret->restarts = 1;
+		ret->restart_failures = 1;
+		ret->restart_ms = 2000;
+		text_copy(ret->restart_cause, sizeof(ret->restart_cause), "by hand");
 		break;
 	}
 	return true;

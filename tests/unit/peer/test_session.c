@@ -1,4 +1,5 @@
-/* Which keys are in use: who may send with them, when they go, and which messages make them. */
+/* Which keys are in use: who may send with them, when they go, which messages make them, and what is told
+ * of their paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -235,6 +236,39 @@ static void the_answerer_waits(void **state)
 	assert_int_equal(alice->packets, 1);
 }
 
+static size_t paths_told(const struct mesh_host *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->log_count; i++)
+		n += h->log[i].type == OVERLAY_EVENT_PATH && h->log[i].is_new_path;
+	return n;
+}
+
+/* The data plane hears of each session and of the nomination, people only of other addresses. */
+static void a_path_is_news_once(void **state)
+{
+	struct overlay_preference list[] = {{1, 100}, {0, 200}};
+	struct netaddr a = netaddr_from_ip4((const uint8_t[]){203, 0, 113, 50}, 0);
+	size_t events, told;
+
+	(void)state;
+	connect_both();
+	told = paths_told(alice);
+	events = mesh_count(alice, OVERLAY_EVENT_PATH);
+	assert_in_range(told, 1, events);
+	assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+	(void)mesh_run(&mesh, 2 * US_PER_S, NULL);
+	assert_int_equal(peer_of(alice).switches, 1);
+	assert_in_range(mesh_count(alice, OVERLAY_EVENT_PATH), events + 2, SIZE_MAX);
+	assert_int_equal(paths_told(alice), told);
+	list[1].socket = mesh_add_address(alice, &a, 50);
+	overlay_set_preferences(alice->overlay, mesh.now_us, list, 2);
+	(void)mesh_run(&mesh, 5 * US_PER_S, NULL);
+	assert_int_equal(alice->path.socket, list[1].socket);
+	assert_int_equal(paths_told(alice), told + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +277,7 @@ int main(void)
 		TEST(an_offer_that_knows_ours),
 		TEST(old_keys_open_while_they_are_used),
 		TEST(the_answerer_waits),
+		TEST(a_path_is_news_once),
 	};
 
 	if (crypto_start() != OK)
