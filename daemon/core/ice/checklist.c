@@ -176,6 +176,7 @@ static bool is_idle(const struct ice_pair *p)
 enum need {
 	NEED_NONE,  /* its base is gone */
 	NEED_OVER,  /* it has failed; the peer's check brings it back */
+	NEED_SHARE, /* not begun, and the other family has less than its share */
 	NEED_LATER, /* not begun */
 	NEED_NOW,
 };
@@ -187,26 +188,50 @@ static enum need need_of(const struct ice_pair *p)
 	return is_idle(p) ? NEED_LATER : NEED_NOW;
 }
 
-/* Return: where a pair of @priority may go: a new place, or that of the pair that is needed least. */
-static size_t make_room(struct ice_checklist *l, uint64_t priority)
+/* Pairs of @family that have not come to an end, less its share of the list. */
+static ptrdiff_t excess_of(const struct ice_checklist *l, uint8_t family)
 {
+	ptrdiff_t n = 0;
+
+	for (size_t i = 0; i < l->pair_count; i++)
+		n += l->pairs[i].to.family == family && need_of(&l->pairs[i]) >= NEED_SHARE;
+	return n - (ptrdiff_t)(l->max_pairs / ICE_FAMILY_SHARE);
+}
+
+/* Return: the pair that gives way to @new, or ICE_NO_PAIR. */
+static size_t find_least(const struct ice_checklist *l, const struct ice_pair *new)
+{
+	uint8_t other = new->to.family == NETADDR_IP4 ? NETADDR_IP6 : NETADDR_IP4;
+	bool is_short = excess_of(l, new->to.family) < 0, may_take = excess_of(l, other) > 0;
 	size_t least = ICE_NO_PAIR;
+	enum need best = NEED_NOW;
+
+	for (size_t i = 0; i < l->pair_count; i++) {
+		const struct ice_pair *p = &l->pairs[i];
+		enum need need = need_of(p);
+
+		if (need == NEED_LATER && p->to.family == other)
+			need = !may_take ? NEED_NOW : is_short ? NEED_SHARE : NEED_LATER;
+		if (need == NEED_NOW || (need == NEED_LATER && p->priority >= new->priority))
+			continue;
+		if (need < best || (need == best && p->priority < l->pairs[least].priority)) {
+			least = i;
+			best = need;
+		}
+	}
+	return least;
+}
+
+/* Return: where @new may go: a new place, or that of the pair that is needed least. */
+static size_t make_room(struct ice_checklist *l, const struct ice_pair *new)
+{
+	size_t least;
 
 	if (l->pair_count < l->max_pairs) {
 		l->state_count[ICE_PAIR_FROZEN]++;
 		return l->pair_count++;
 	}
-	for (size_t i = 0; i < l->pair_count; i++) {
-		const struct ice_pair *p = &l->pairs[i];
-		enum need need = need_of(p), best = NEED_NOW;
-
-		if (least != ICE_NO_PAIR)
-			best = need_of(&l->pairs[least]);
-		if (need == NEED_NOW || (need == NEED_LATER && p->priority >= priority))
-			continue;
-		if (need < best || (need == best && p->priority < l->pairs[least].priority))
-			least = i;
-	}
+	least = find_least(l, new);
 	if (least != ICE_NO_PAIR)
 		ice_checklist_set_state(l, &l->pairs[least], ICE_PAIR_FROZEN);
 	return least;
@@ -245,7 +270,7 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 		}
 		return at;
 	}
-	at = make_room(l, new.priority);
+	at = make_room(l, &new);
 	if (at != ICE_NO_PAIR) {
 		l->permits_wanted -= l->pairs[at].wants_permit;
 		l->pairs[at] = new;

@@ -5,7 +5,11 @@
  * It is bookkeeping without time and without messages: forming and pruning pairs, freezing by
  * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by
  * their index, which never changes while they live; when the list is full a pair whose base is gone, or
- * that has failed, gives way to another, and one that was not begun to a better one.
+ * that has failed, gives way to another, and one that was not begun to a better one. While pairs of an
+ * address family have less than their share of the list, worse ones push out better ones of the other:
+ * a peer with many addresses of a family that does not work shall not keep the one that does out of the
+ * list. The order of the checks is that of the priorities, whose local preferences interleave the families
+ * (RFC 8421 s. 4, which warns of reordering the list itself, since the peer would not do the same).
  *
  * A pair is (base, remote address): packets to a remote address leave a base in one way, whichever
  * local candidate they are meant for, so replacing reflexive candidates by their bases (s. 6.1.2.4)
@@ -30,6 +34,8 @@
 /* So many of the latter a base: behind two NATs that map and do not filter, each check of one end makes
  * a new address for the other, for ever, and better pairs would never have their turn. */
 #define ICE_MAX_PRFLX_A_BASE 16
+/* What a family may have of a full list, whatever its priorities: one part in so many. */
+#define ICE_FAMILY_SHARE 4
 /* A failed one gives way to a new one after this time, once some check has succeeded: NATs are rebooted
  * during a session, too. */
 #define ICE_PRFLX_REST_US (10 * US_PER_S)

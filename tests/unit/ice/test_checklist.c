@@ -143,6 +143,85 @@ static void the_list_keeps_the_best(void **state)
 	assert_int_equal(worst, l.pairs[0].priority);
 }
 
+/* Families of two agents that interleave their preferences: the list is a fair mix, whichever of them
+ * works, and however many addresses the other has (RFC 8421 s. 4). */
+static void families_take_turns(void **state)
+{
+	static const char *const texts[2][4] = {
+		{"[2001:db8::1]:1", "10.0.0.1:1", "[2001:db8::2]:1", "10.0.0.2:1"},
+		{"[2001:db8::8]:1", "10.0.0.8:1", "[2001:db8::9]:1", "10.0.0.9:1"}};
+	/* The best of each, then those of which the worse end is the second of its family. */
+	static const char expected[] = "64666444";
+	char order[sizeof(expected)] = "";
+	size_t at;
+
+	(void)state;
+	for (uint16_t i = 0; i < 4; i++) {
+		struct ice_candidate local = candidate(ICE_CANDIDATE_HOST, i, texts[0][i], "1");
+
+		for (uint16_t k = 0; k < 4; k++) {
+			struct ice_candidate c =
+				candidate(ICE_CANDIDATE_HOST, k, texts[1][k], "1");
+
+			assert_int_equal(ice_checklist_add_remote(&l, &c, &at), OK);
+			(void)pair(&local, at);
+		}
+	}
+	assert_int_equal(l.pair_count, strlen(expected));
+	for (size_t i = 0; i < l.pair_count; i++)
+		ice_checklist_set_state(&l, &l.pairs[i], ICE_PAIR_WAITING);
+	for (size_t i = 0; (at = ice_checklist_next(&l)) != ICE_NO_PAIR; i++) {
+		order[i] = l.pairs[at].to.family == NETADDR_IP6 ? '6' : '4';
+		ice_checklist_set_state(&l, &l.pairs[at], ICE_PAIR_IN_PROGRESS);
+	}
+	assert_string_equal(order, expected);
+}
+
+static size_t count_of(uint8_t family)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l.pair_count; i++)
+		n += l.pairs[i].to.family == family;
+	return n;
+}
+
+/* A peer whose IPv6 addresses would fill the list, all of them better than its IPv4 ones. */
+static void no_family_is_crowded_out(void **state)
+{
+	struct ice_candidate v6 = candidate(ICE_CANDIDATE_HOST, 0, "[2001:db8::1]:1", "1");
+	struct ice_candidate v4 = candidate(ICE_CANDIDATE_HOST, 1, "10.0.0.1:1", "2");
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < 12; i++) {
+		snprintf(text, sizeof(text), "[2001:db8::%d]:9", i + 10);
+		(void)pair(&v6, add_remote(ICE_CANDIDATE_HOST, text, "1"));
+	}
+	assert_int_equal(count_of(NETADDR_IP6), 10);
+	/* A quarter of the list, be they as bad as they may. */
+	for (int i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "192.0.2.%d:9", i + 1);
+		(void)pair(&v4, add_remote(ICE_CANDIDATE_SRFLX, text, "2"));
+	}
+	assert_int_equal(count_of(NETADDR_IP4), 2);
+	assert_int_equal(l.pair_count, 10);
+	/* Better ones of the other family do not push them out again, nor checks that were begun. */
+	(void)pair(&v6, add_remote(ICE_CANDIDATE_HOST, "[2001:db8::99]:9", "1"));
+	assert_int_equal(count_of(NETADDR_IP4), 2);
+	/* But a better one of their own does. */
+	assert_int_not_equal(pair(&v4, add_remote(ICE_CANDIDATE_HOST, "192.0.2.9:9", "3")),
+			     ICE_NO_PAIR);
+	assert_int_equal(count_of(NETADDR_IP4), 2);
+	/* What has begun stays. */
+	for (size_t i = 0; i < l.pair_count; i++) {
+		if (l.pairs[i].to.family == NETADDR_IP6)
+			ice_checklist_set_state(&l, &l.pairs[i], ICE_PAIR_IN_PROGRESS);
+	}
+	(void)pair(&v4, add_remote(ICE_CANDIDATE_HOST, "192.0.2.10:9", "3"));
+	assert_int_equal(count_of(NETADDR_IP6), 8);
+}
+
 /* A list full of pairs that came to nothing takes new ones, worse ones too. */
 static void what_is_over_gives_way(void **state)
 {
@@ -332,6 +411,8 @@ int main(void)
 		T(a_started_pair_is_not_changed),
 		T(families_and_scopes),
 		T(the_list_keeps_the_best),
+		T(families_take_turns),
+		T(no_family_is_crowded_out),
 		T(what_is_over_gives_way),
 		T(frozen_by_foundation),
 		T(what_was_good_goes_first),
