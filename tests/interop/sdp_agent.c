@@ -392,6 +392,7 @@ static void on_block(struct agent *a)
 		return;
 	if (ice_sdp_read(&d, a->block, a->block_len) != OK) {
 		fprintf(stderr, "the block is not well formed\n");
+		d.surplus_count = 0;
 	} else if (d.ufrag[0] != '\0') {
 		take_description(a, &d);
 	} else {
@@ -401,6 +402,8 @@ static void on_block(struct agent *a)
 		if (d.end_of_candidates)
 			ice_agent_end_remote(a->ice, now_us(), NULL);
 	}
+	if (d.surplus_count)
+		fprintf(stderr, "candidates without room: %zu\n", d.surplus_count);
 	a->block_len = 0;
 }
 

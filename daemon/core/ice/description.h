@@ -39,6 +39,7 @@ struct ice_description {
 	size_t option_count;
 	struct ice_candidate candidates[ICE_MAX_CANDIDATES];
 	size_t candidate_count;
+	size_t surplus_count; /* candidates that were read of a text and found no room (sdp.h) */
 	struct ice_extension extensions[ICE_MAX_EXTENSIONS];
 	size_t extension_count;
 };

@@ -250,9 +250,12 @@ static enum err append_candidate(struct ice_description *d, struct text line)
 	case VERDICT_WRONG:
 		return ERR_INVALID;
 	}
-	if (d->candidate_count == ICE_MAX_CANDIDATES || ice_candidate_check(&c) != OK)
+	if (ice_candidate_check(&c) != OK)
 		return ERR_INVALID;
-	d->candidates[d->candidate_count++] = c;
+	if (d->candidate_count < ICE_MAX_CANDIDATES)
+		d->candidates[d->candidate_count++] = c;
+	else
+		d->surplus_count++;
 	return OK;
 }
 

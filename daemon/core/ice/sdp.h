@@ -15,7 +15,9 @@
  * passed over; one that breaks its grammar is an error. Names of transports and types are taken in any
  * case; option tags may be separated by commas as well, as some agents write them. Unknown name-value
  * pairs of a candidate, and unknown attributes whose name begins with "ice-", are kept as extensions as
- * far as there is room. A related address of zeros means that it is hidden: NETADDR_NONE.
+ * far as there is room. Of the candidates the first ICE_MAX_CANDIDATES are taken; those behind them are held
+ * to the grammar, counted, and left out (RFC 8838 sets no limit, and RFC 8445 s. 6.1.2.5 wants one). A
+ * related address of zeros means that it is hidden: NETADDR_NONE.
  *
  * Writing gives what reading accepts: what was written from a description that passes
  * ice_description_check() is read as the same description, but for options that are no ice-chars, empty
@@ -36,7 +38,7 @@
 
 /* Reads one line of @len bytes, with or without its line end, into *d, which is zeroed before the first
  * line. A candidate is appended. Return: OK, also for what is passed over; ERR_INVALID when it breaks
- * its grammar, says again what was said, or is a candidate above ICE_MAX_CANDIDATES; *d is as before. */
+ * its grammar or says again what was said; *d is as before. */
 MUST_USE enum err ice_sdp_read_line(struct ice_description *d, const char *line, size_t len);
 /* Reads all lines of @text; lines end with CRLF or LF. A block of candidates alone is fine: ufrag and pwd
  * are "" then. Return: OK; ERR_INVALID, and *d is not to be used: a line is wrong, or there is one of

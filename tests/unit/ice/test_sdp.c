@@ -216,17 +216,35 @@ static void nothing_is_said_twice(void **state)
 static void candidates_alone_are_a_block(void **state)
 {
 	static const char text[] = "a=candidate:1 1 UDP 1 192.0.2.1 8998 typ host\n";
-	char all[ICE_SDP_BYTES] = "";
 	struct ice_description d;
 
 	(void)state;
 	assert_int_equal(ice_sdp_read(&d, text, strlen(text)), OK);
 	assert_int_equal(d.candidate_count, 1);
 	assert_string_equal(d.ufrag, "");
-	for (int i = 0; i < ICE_MAX_CANDIDATES; i++)
-		strcat(all, text);
+}
+
+/* The first ones are taken, and the lines behind them still count. */
+static void more_candidates_than_there_is_room_for(void **state)
+{
+	static char all[ICE_SDP_BYTES] = "a=ice-ufrag:8hhY\na=ice-pwd:asd88fgpdd777uzjYhagZg\n";
+	struct ice_description d;
+	size_t at = strlen(all);
+
+	(void)state;
+	for (int i = 1; i <= ICE_MAX_CANDIDATES + 3; i++)
+		at += (size_t)snprintf(all + at, sizeof(all) - at,
+				       "a=candidate:1 1 UDP %d 192.0.2.1 8998 typ host\n", i);
+	snprintf(all + at, sizeof(all) - at, "a=candidate:1 1 UDP 9 a.example 9 typ host\n"
+					     "a=end-of-candidates\n");
 	assert_int_equal(ice_sdp_read(&d, all, strlen(all)), OK);
-	strcat(all, text);
+	assert_int_equal(d.candidate_count, ICE_MAX_CANDIDATES);
+	assert_int_equal(d.candidates[0].priority, 1);
+	assert_int_equal(d.candidates[ICE_MAX_CANDIDATES - 1].priority, ICE_MAX_CANDIDATES);
+	assert_int_equal(d.surplus_count, 3);
+	assert_true(d.end_of_candidates);
+	assert_int_equal(ice_description_check(&d), OK);
+	strcat(all, "a=candidate:1 1 UDP 9 192.0.2.1 0 typ host\n");
 	assert_int_equal(ice_sdp_read(&d, all, strlen(all)), ERR_INVALID);
 }
 
@@ -300,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_whole_block),
 		cmocka_unit_test(nothing_is_said_twice),
 		cmocka_unit_test(candidates_alone_are_a_block),
+		cmocka_unit_test(more_candidates_than_there_is_room_for),
 		cmocka_unit_test(everything_fits),
 		cmocka_unit_test(a_candidate_alone),
 	};
