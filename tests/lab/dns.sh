@@ -17,6 +17,12 @@ dns_is_listening() { # HOST ADDRESS
 	lab_exec "$1" ss -Hlun "src $2 and sport = :53" | grep -q .
 }
 
+# dns_nowhere: there is none, and no name but those of /etc/hosts has an address.
+dns_nowhere() {
+	: >"$LAB_DIR/resolv.conf"
+	echo 'hosts: files' >"$LAB_DIR/nsswitch.conf"
+}
+
 # dns_start_host NAME: icetund there, with a resolver of its own.
 dns_start_host() {
 	local name=$1

@@ -9,10 +9,65 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/overlay.sh"
 # shellcheck source=tests/lab/check.sh
 . "$here/check.sh"
+# shellcheck source=tests/lab/dns.sh
+. "$here/dns.sh"
 
 alice() { overlay_ictl alice "$@"; }
 bob() { overlay_ictl bob "$@"; }
 join_with() { overlay_ictl "$1" join "$2" --name "$3"; } # HOST TOKEN NAME
+
+# The server's own command line.
+rendezvous_arguments() {
+	check_exit 2 'no command "explode"' "a command of the server that does not exist" \
+		overlay_rendezvous explode
+	check_exit 2 'no option --frobnicate' "an option of the server that does not exist" \
+		overlay_rendezvous run --frobnicate
+	check_exit 2 'no number of uses' "a token for no host" \
+		overlay_rendezvous token create --dir "$LAB_DIR/server" --uses 0
+	check_exit 3 'no-such.conf' "a configuration of the server that is not there" \
+		overlay_rendezvous run --config "$LAB_DIR/no-such.conf"
+	check_exit 4 'exists already' "a network where there is one" \
+		overlay_rendezvous init --dir "$LAB_DIR/server" --name lab
+}
+
+# other_token ENDPOINT: of another network, whose server is said to be there.
+other_token() {
+	rm -rf "$LAB_DIR/other"
+	overlay_rendezvous init --dir "$LAB_DIR/other" --name other --endpoint "$1" \
+		>"$LAB_DIR/log/other" 2>&1
+	overlay_rendezvous token create --dir "$LAB_DIR/other" --uses 1
+}
+
+# A host that knows of no name server meets servers that are not there. The one that is silent takes its
+# time, so the other checks go on meanwhile: see silent_server_ends().
+servers_that_are_not_there() {
+	local start
+	lab_public_host carol 203.0.113.30
+	dns_nowhere
+	dns_start_host carol
+	start=$(lab_now_ms)
+	check_exit 21 'cannot be resolved: it has no address.*nobody\.test' \
+		"a server name that does not resolve" \
+		join_with carol "$(other_token tcp://nobody.test:4510)" carol
+	check "at once" [ $(($(lab_now_ms) - start)) -lt 10000 ]
+	lab_start silent server python3 -c '
+import signal, socket
+s = socket.create_server(("203.0.113.1", 4511))
+print("ready", flush=True)
+signal.pause()' # no accept(): the system takes the connection, and nobody reads
+	lab_wait 10 "the silent server listens" lab_has_logged silent ready
+	join_with carol "$(other_token tcp://203.0.113.1:4511)" carol \
+		>"$LAB_DIR/silent" 2>&1 </dev/null &
+	silent_join=$!
+}
+
+silent_server_ends() {
+	local status=0
+	wait $silent_join || status=$?
+	check_exit 0 'the server does not answer .*203\.0\.113\.1:4511' "a server that is silent" \
+		cat "$LAB_DIR/silent"
+	check "it ends with 21" [ $status = 21 ]
+}
 
 before_joining() {
 	check_exit 5 'not joined' "up without a network" alice up
@@ -124,6 +179,10 @@ files() {
 	printf '[Ice]\nPort=many\n' >"$LAB_DIR/bad.conf"
 	bad_start 60 'bad.conf:2' "a value that is none" alice "$LAB_DIR/bad.conf"
 	bad_start 60 'no-such.conf' "a configuration that is not there" alice "$LAB_DIR/no-such.conf"
+	chmod 0644 "$LAB_DIR/alice/icetund.conf"
+	check_exit 61 'Permission denied' "icetund without root, on root's state" \
+		lab_exec alice timeout 10 setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"$OVERLAY_BUILD/daemon/icetund" --config "$LAB_DIR/alice/icetund.conf"
 	lab_stop alice
 	chmod 0755 "$LAB_DIR/alice/state"
 	bad_start 61 '0700' "a state directory that others can read" alice \
@@ -187,6 +246,8 @@ overlay_init
 overlay_start_server
 overlay_start_host alice
 overlay_start_host bob
+rendezvous_arguments
+servers_that_are_not_there
 before_joining
 tokens_and_names
 wrong_server
@@ -196,8 +257,9 @@ no_tun
 files
 peers
 all_stand_garbage
+silent_server_ends
 ends_well
-check_expect '^warning join\.failed problem=(Token|Name|Server)'
+check_expect '^warning join\.failed problem=(Token|Name|Server)' # before_joining, carol
 check_expect '^error up\.failed problem=(RouteOverlap|InterfaceExists|NoTun)'
 check_expect '^warning rendezvous\.(lost state=offline|down reason=(closed|unreachable))' # wrong_server
 check_expect '^warning control\.disconnected reason=(malformed|message_too_long)' # all_stand_garbage
