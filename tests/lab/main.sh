@@ -130,6 +130,20 @@ scan_files() {
 	scan "${args[@]}" "${private[@]}"
 }
 
+# A restart that comes out where it was tells of itself, and not of the path once more.
+restarts() {
+	lab_start events bob "$OVERLAY_BUILD/ctl/ictl" --socket "$LAB_DIR/bob/control.sock" events
+	lab_wait 5 "the events are watched" has_watcher
+	check "bob looks for another path" overlay_ictl bob restart-ice alice
+	lab_wait 10 "packets move" lab_has_logged events 'packets have moved'
+	lab_wait 10 "a path is chosen again" check_is bob \
+		"[p['path']['nominated'] for p in s['peers'] if p['name'] == 'alice'] == [True]"
+	lab_stop events || true
+	sed 's/^/    /' "$LAB_DIR/log/events"
+	check "the same path is not told again" [ "$(grep -c ' direct path' "$LAB_DIR/log/events")" = 0 ]
+}
+has_watcher() { [ "$(lab_exec bob ss -Hxn src "$LAB_DIR/bob/control.sock" | grep -c ESTAB)" -ge 1 ]; }
+
 helper_of() { check_children "$(lab_pid "$1")"; }
 
 # Live tunnels need neither the server nor the helper.
@@ -185,6 +199,7 @@ server_knows_nothing
 transfer alice bob "$bob" $transfer_bytes
 transfer bob alice "$alice" $transfer_bytes
 check_idle_memory alice bob
+restarts
 survives
 leaves_nothing
 check_expect '^warning rendezvous\.(lost state=offline|down reason=(helper|closed|unreachable))' # survives
