@@ -24,6 +24,8 @@ set_up() {
 	# coturn gives an allocation up when the system knows no way to a peer, as to a private address.
 	lab_ip relay route add default via 203.0.113.1
 	TURN_PORT=3999 # no address record tells of it
+	turn_make_ca
+	turn_make_certificate relay secure.test # not relay.test, where the SRV record leads
 	turn_start relay relay 203.0.113.2
 	dns_start dns server 203.0.113.1 \
 		--host-record=rendezvous.test,203.0.113.1 \
@@ -33,6 +35,7 @@ set_up() {
 		--srv-host=_turn._udp.example.test,silent.test,3478,20,1 \
 		--srv-host=_turn._udp.example.test,relay.test,3999,10,1 \
 		--srv-host=_turn._tcp.example.test,relay.test,3999,10,1 \
+		--srv-host=_turns._tcp.secure.test,relay.test,443,10,1 \
 		--host-record=plain.test,203.0.113.1 \
 		--srv-host=_turn._udp.none.test
 	overlay_init
@@ -42,11 +45,14 @@ set_up() {
 	Uri=stun:stun.test
 	Uri=stun:plain.test
 	Uri=turn:example.test
+	Uri=turns:secure.test
 	Uri=turn:none.test
 	TurnSecret=$TURN_SECRET
 	CONF
 	overlay_start_server
 	for host in alice bob; do
+		overlay_configure $host
+		printf '[Ice]\nCaFile=%s\n' "$LAB_DIR/ca/ca.pem" >>"$LAB_DIR/$host/icetund.conf"
 		dns_start_host $host
 		check "$host joins" overlay_join $host
 		check "$host comes up" overlay_ictl $host up
@@ -61,6 +67,7 @@ server_is() { # HOST KIND URI STATE
 is_relayed() { # HOST PEER
 	check_is "$1" "[p['path']['kind'] for p in s['peers'] if p['name'] == '$2'] == ['relayed']"
 }
+is_of_srv() { [[ $1 == *turn:relay.test:3999* || $1 == *turns:relay.test:443* ]]; }
 relays() { # HOST
 	check_field "$1" "' '.join(p['path'].get('relay', '') for p in s['peers'])"
 }
@@ -71,6 +78,9 @@ servers() {
 			server_is $host turn turn:relay.test:3999 ready
 	done
 	ok "alice and bob have allocations at the relay of the SRV records"
+	lab_wait 10 "TLS is for the name that was asked for" \
+		server_is alice turn turns:relay.test:443 ready
+	ok "a server over TLS is the one of the name that was asked for, wherever the SRV record leads"
 	lab_wait 10 "the STUN server of an SRV record answers" \
 		server_is alice stun stun:rendezvous.test:3478 ready
 	ok "the STUN server of an SRV record answers"
@@ -90,8 +100,7 @@ relayed() {
 	check "the very first packet is answered" lab_exec bob ping -c 1 -W 5 -q "$alice"
 	lab_wait 5 "alice says: relayed" is_relayed alice bob
 	lab_wait 5 "bob says: relayed" is_relayed bob alice
-	check "the relay is the one of the SRV records" \
-		[ "$({ relays alice; relays bob; } | sort -u | xargs)" = turn:relay.test:3999 ]
+	check "the relay is one of the SRV records" is_of_srv "$(relays alice) $(relays bob)"
 	overlay_ictl alice status
 }
 
@@ -107,6 +116,12 @@ names() {
 		"a server name that does not resolve" overlay_ictl bob join "$token" --name bob
 	ok "that was said after $(($(lab_now_ms) - start)) ms"
 	check "long before the 15 s are over" [ $(($(lab_now_ms) - start)) -lt 5000 ]
+	overlay_ictl alice down
+	lab_stop alice
+	printf '[Rendezvous]\nEndpoint=tcp://nobody.test:4510\n' >>"$LAB_DIR/alice/icetund.conf"
+	dns_start_host alice
+	check_exit 50 "^offline: the server's name cannot be resolved: .*nobody\.test" \
+		"up with such a name says so while it tries" overlay_ictl alice up --timeout 3
 }
 
 check_begin "$1"
@@ -115,6 +130,7 @@ servers
 relayed
 names
 check_expect '^warning server\.resolve server=turn:none\.test ' # servers
+check_expect '^warning rendezvous\.down reason=name '          # names
 check_expect '^warning join\.failed problem=ServerUnreachable'   # names
 check_logs
 echo "passed"

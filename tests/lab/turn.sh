@@ -16,13 +16,15 @@ turn_make_ca() {
 		-addext basicConstraints=critical,CA:TRUE 2>/dev/null
 }
 
-# turn_make_certificate NAME ADDRESS: signed by the authority, for that address.
+# turn_make_certificate NAME SUBJECT: signed by the authority, for that address or host name.
 turn_make_certificate() {
+	local kind=DNS
+	[[ $2 != *:* && $2 != *[0-9] ]] || kind=IP
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
 		-keyout "$LAB_DIR/ca/$1.key" -out "$LAB_DIR/ca/$1.csr" -subj "/CN=$1" 2>/dev/null
 	openssl x509 -req -in "$LAB_DIR/ca/$1.csr" -CA "$LAB_DIR/ca/ca.pem" \
 		-CAkey "$LAB_DIR/ca/ca.key" -CAcreateserial -days 30 -out "$LAB_DIR/ca/$1.pem" \
-		-extfile <(echo "subjectAltName=IP:$2") 2>/dev/null
+		-extfile <(echo "subjectAltName=$kind:$2") 2>/dev/null
 	chmod 0644 "$LAB_DIR/ca/$1.key"
 }
 
