@@ -37,7 +37,8 @@ struct net_stream {
 	struct net_stream_params params;
 	enum state state;
 	uv_tcp_t tcp;
-	uv_timer_t timer; /* until it is open */
+	uv_timer_t timer; /* until it is open; then for what has failed inside of a call */
+	int failed;	  /* of libuv */
 	uv_connect_t connect;
 	uv_write_t write;
 	unsigned int handles;
@@ -228,6 +229,20 @@ static void on_written(uv_write_t *request, int status)
 	}
 }
 
+static void on_failed(uv_timer_t *t)
+{
+	struct net_stream *s = t->data;
+
+	end_by_status(s, s->failed);
+}
+
+/* The owner may be inside of a call of its own. Until the loop turns what it sends is kept. */
+static void fail_later(struct net_stream *s, int status)
+{
+	s->failed = status;
+	uv_timer_start(&s->timer, on_failed, 0, 0);
+}
+
 /* One write at a time, of what is contiguous. */
 static void flush(struct net_stream *s)
 {
@@ -242,7 +257,7 @@ static void flush(struct net_stream *s)
 	s->write.data = s;
 	n = uv_write(&s->write, (uv_stream_t *)&s->tcp, &buf, 1, on_written);
 	if (n < 0)
-		end_by_status(s, n);
+		fail_later(s, n);
 }
 
 /* What TLS has for the network; there is room, or it is not taken. */
@@ -299,7 +314,8 @@ enum err net_stream_send(struct net_stream *s, const uint8_t *buf, size_t len)
 static void set_open(struct net_stream *s)
 {
 	s->state = STATE_OPEN;
-	uv_timer_stop(&s->timer);
+	if (!s->failed)
+		uv_timer_stop(&s->timer);
 	s->params.on_open(s->params.ctx);
 }
 

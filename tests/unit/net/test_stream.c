@@ -159,6 +159,15 @@ static void server_stop(struct server *s)
 	X509_free(s->certificate);
 }
 
+/* Instead of libuv's, which is the same but for this. */
+static bool no_writes;
+
+int uv_write(uv_write_t *request, uv_stream_t *stream, const uv_buf_t *bufs, unsigned int count,
+	     uv_write_cb done)
+{
+	return no_writes ? UV_ENOMEM : uv_write2(request, stream, bufs, count, NULL, done);
+}
+
 /* --- the client --- */
 
 struct client {
@@ -429,6 +438,33 @@ static void nobody_listens(void **state)
 	client_close(&c);
 }
 
+/* Never from inside of the call that caused it: the owner frees what it is working on. */
+static void failures_come_from_the_loop(void **state)
+{
+	struct server s;
+	struct client c;
+
+	(void)state;
+	for (int encrypted = 0; encrypted < 2; encrypted++) {
+		X509 *certificate =
+			encrypted ? make_certificate("DNS:relay.example.org", -9, 99) : NULL;
+
+		server_start(&s, encrypted ? KIND_TLS : KIND_TCP, certificate);
+		client_open(&c, &s.address, encrypted ? tls : NULL, "relay.example.org");
+		assert_true(c.open);
+		no_writes = true;
+		assert_int_equal(net_stream_send(c.stream, (const uint8_t *)"x", 1), OK);
+		assert_int_equal(net_stream_send(c.stream, (const uint8_t *)"y", 1), OK);
+		assert_false(c.closed);
+		client_run(&c);
+		assert_true(c.closed);
+		assert_int_equal(c.reason, NET_STREAM_BROKEN);
+		no_writes = false;
+		client_close(&c);
+		server_stop(&s);
+	}
+}
+
 static void params_are_checked(void **state)
 {
 	struct net_stream_params params = {.queue_bytes = 65536};
@@ -480,6 +516,7 @@ int main(void)
 		cmocka_unit_test(unknown_authority),
 		cmocka_unit_test(servers_that_do_not_serve),
 		cmocka_unit_test(nobody_listens),
+		cmocka_unit_test(failures_come_from_the_loop),
 		cmocka_unit_test(params_are_checked),
 	};
 
