@@ -309,6 +309,8 @@ static void on_tick(uv_timer_t *t)
 			     app_now_us() < info.since_us + HURRY_US;
 		if (!info.session || !data_plane_session_stats(r->data, info.session, &stats))
 			continue;
+		if (info.sent_us > stats.last_tx_us)
+			stats.last_tx_us = info.sent_us;
 		if (stats.last_tx_us > stats.last_rx_us + US_PER_S) {
 			overlay_on_unanswered(r->overlay, app_now_us(), info.peer);
 			is_missed |= stats.last_tx_us < stats.last_rx_us + HURRY_US;

@@ -445,8 +445,8 @@ static void fill_peer(struct run *r, const struct overlay_peer_info *info, struc
 	ret->last_received_ms = age_ms(stats.last_rx_us);
 	ret->rx_bytes = stats.rx_bytes;
 	ret->rx_packets = stats.rx_packets;
-	ret->tx_bytes = stats.tx_bytes;
-	ret->tx_packets = stats.tx_packets;
+	ret->tx_bytes = stats.tx_bytes + info->tx_bytes;
+	ret->tx_packets = stats.tx_packets + info->tx_packets;
 	ret->last_error_ms = CONTROL_NEVER;
 	if (info->reason != OVERLAY_REASON_NONE) {
 		snprintf(ret->last_error, sizeof(ret->last_error), "%s",

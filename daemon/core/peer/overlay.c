@@ -426,7 +426,8 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 	}
 	idle_on_use(o, p, now_us);
 	if (p->current && p->current->has_path && p->current->shared && !p->asleep) {
-		/* The path came up while the packet was on its way here. */
+		/* Over a stream all come here; else the path came up while the packet was on its way. */
+		p->current->sent_us = now_us;
 		return drop_count(&o->drops, session_send(o, p->current, packet, len));
 	}
 	e = packet_push(o->pool, &p->queue, packet, len);

@@ -306,6 +306,10 @@ struct overlay_peer_info {
 	struct ice_path path;
 	uint16_t path_bytes; /* the longest inner packet that it carries; 0: no path */
 	enum aead_cipher cipher;
+	/* What the overlay has sent itself: control, packets that waited for a path, and all packets to a peer
+	 * that is reached over a stream; the data plane counts the others. `sent_us`: the last packet of
+	 * `session` that came from the device; 0: none. */
+	uint64_t tx_packets, tx_bytes, sent_us;
 	/* The last restart, and how many there were, how many led to a switch and how many to nothing. */
 	enum overlay_restart_cause restart_cause;
 	uint64_t restart_us; /* 0 = never */

@@ -98,6 +98,7 @@ struct session {
 	uint64_t heard_us;   /* the last time, or when its path began */
 	uint64_t ask_us;     /* when the peer is asked whether it hears us, DEADLINE_NONE */
 	uint32_t asked;	     /* how often */
+	uint64_t sent_us;    /* the last packet that the data plane could not send; 0: none */
 	bool restart;	     /* it is for the next generation of the current session's agent */
 	uint32_t generation; /* of a restart that has a path */
 	uint32_t order;	     /* later keys have a higher one */
@@ -169,9 +170,10 @@ struct peer {
 	uint64_t sealed_packets;
 	uint64_t unanswered_us; /* since when packets go out and nothing comes back; 0 = not so */
 	struct peer_restart restart;
-	uint64_t used_us; /* when data last went or came */
-	bool idle;	  /* as ICE was told */
-	bool asleep;	  /* consent has lapsed: nothing may be sent before it is there again */
+	uint64_t tx_packets, tx_bytes; /* that we have sent ourselves */
+	uint64_t used_us;	       /* when data last went or came */
+	bool idle;		       /* as ICE was told */
+	bool asleep; /* consent has lapsed: nothing may be sent before it is there again */
 	struct peer_mtu mtu;
 };
 

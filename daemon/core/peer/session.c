@@ -206,7 +206,12 @@ enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain
 	t.socket = s->path.socket;
 	t.relay = s->path.relay;
 	t.to = s->path.remote;
-	return drop_count(&o->drops, fifo_push(&o->datagrams, &t, sizeof(t), o->scratch, t.len));
+	e = fifo_push(&o->datagrams, &t, sizeof(t), o->scratch, t.len);
+	if (e == OK) {
+		o->peers[s->peer].tx_packets++;
+		o->peers[s->peer].tx_bytes += len;
+	}
+	return drop_count(&o->drops, e);
 }
 
 enum err session_send_control(struct overlay *o, struct session *s, const struct control_message *m)

@@ -14,6 +14,8 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 		.state = p->state,
 		.reason = p->reason,
 		.since_us = p->since_us,
+		.tx_packets = p->tx_packets,
+		.tx_bytes = p->tx_bytes,
 		.restart_cause = p->restart.last,
 		.restart_us = p->restart.last_us,
 		.restarts = p->restart.begun,
@@ -26,6 +28,7 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 		ret->has_path = s->has_path && s->shared;
 		ret->path = s->path;
 		ret->path_bytes = s->has_path && p->mtu.is_known ? p->mtu.pmtu.size : 0;
+		ret->sent_us = s->sent_us;
 	}
 }
 
