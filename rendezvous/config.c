@@ -197,7 +197,7 @@ static const struct key {
 	{"Rendezvous", "Directory", parse_key_directory, "an absolute path"},
 	{"Servers", "Uri", parse_uri, "stun:, stuns:, turn: or turns: URIs, at most seven"},
 	{"Servers", "TurnSecret", parse_key_turn_secret, "up to 127 characters without spaces"},
-	{"Servers", "TurnLifetime", parse_key_turn_lifetime, "seconds from 60 to 2592000"},
+	{"Servers", "TurnLifetime", parse_key_turn_lifetime, "seconds from 20 to 2592000"},
 };
 
 struct load {

@@ -88,12 +88,20 @@ static enum err check_certificate(struct service *s, int64_t unix_s, const struc
 	return OK;
 }
 
+/* New credentials come with a PING: one has to come well before the old ones end. */
+static uint32_t ping_ms(const struct service *s)
+{
+	uint32_t quarter_ms = servers_lifetime_s(&s->params.servers) * 1000 / 4;
+
+	return quarter_ms && quarter_ms < s->params.ping_ms ? quarter_ms : s->params.ping_ms;
+}
+
 void service_confirm(struct service *s, uint64_t now_us, int64_t unix_s, struct member *member)
 {
 	struct signal_message out = {
 		.type = SIGNAL_REGISTERED,
 		.lease_ms = s->params.lease_ms,
-		.ping_ms = s->params.ping_ms,
+		.ping_ms = ping_ms(s),
 	};
 
 	out.server_count = servers_fill(&s->params.servers, member->name, unix_s, out.servers);

@@ -14,7 +14,7 @@
 #include "daemon/core/signal/message.h"
 
 #define SERVERS_CREDENTIAL_S	 86400 /* the default */
-#define SERVERS_CREDENTIAL_MIN_S 60
+#define SERVERS_CREDENTIAL_MIN_S 20
 #define SERVERS_CREDENTIAL_MAX_S (30 * 86400)
 
 struct servers {

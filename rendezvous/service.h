@@ -73,7 +73,7 @@ struct service_params {
 	struct service_issuer issuer;
 	struct transport transport;
 	uint32_t lease_ms;
-	uint32_t ping_ms;
+	uint32_t ping_ms; /* less when credentials are good for less than four times that */
 	size_t max_members;
 	size_t max_connections; /* of which something is remembered; the oldest is forgotten */
 	size_t watch_members_max;

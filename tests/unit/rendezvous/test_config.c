@@ -97,7 +97,7 @@ static void test_errors(void **state)
 		"[Servers]\nUri=http:a",
 		"[Servers]\nUri=turn:",
 		"[Servers]\nTurnSecret=a secret",
-		"[Servers]\nTurnLifetime=59",
+		"[Servers]\nTurnLifetime=19",
 		"[Servers]\nTurnLifetime=1d",
 		"[Servers]\nTurnLifetime=99999999999999999999",
 		"[Servers]\nName=a",

@@ -8,7 +8,8 @@ static void test_registration(void **state)
 	const struct signal_message ping = {.type = SIGNAL_PING, .seq = 77};
 
 	assert_int_equal(f->peers[1].last.lease_ms, 75000);
-	assert_int_equal(f->peers[1].last.ping_ms, 20000);
+	/* A quarter of the life of credentials, which is 60 s here. */
+	assert_int_equal(f->peers[1].last.ping_ms, 15000);
 	assert_string_equal(f->peers[1].last.servers[0].uri, "stun:192.0.2.1:3478");
 	assert_int_equal(say(f, alice, &ping), OK);
 	assert_int_equal(f->peers[1].last.type, SIGNAL_PONG);
