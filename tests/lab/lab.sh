@@ -183,6 +183,7 @@ lab_cable() {
 #   symmetric        APD / APD  a random port for each destination
 #   symmetric-keep   APD / APD  the host's own port for the first one, random ports for others
 #   sequential       APD / APD  ports in order
+#   tcp-only         no UDP at all
 #   udp-blocked      no UDP at all; TCP only to port 443
 #   firewall         EI / APD   no translation; what hosts inside did not ask for stays outside
 #   open             EI / EI    no translation, no filter
@@ -200,7 +201,7 @@ lab_nat_rules() {
 			meta l4proto ipv6-icmp accept
 			drop'
 	case $kind in
-	home | udp-blocked) translate='masquerade' ;;
+	home | tcp-only | udp-blocked) translate='masquerade' ;;
 	symmetric) translate='masquerade fully-random' ;;
 	symmetric-keep)
 		translate='meta l4proto udp udp sport @kept masquerade fully-random
@@ -229,6 +230,11 @@ lab_nat_rules() {
 	restricted-cone)
 		filter='iifname "lan" meta l4proto udp update @peers { ip saddr . udp sport . ip daddr }
 			iifname "wan" meta l4proto udp ip daddr . udp dport . ip saddr != @peers drop' ;;
+	tcp-only)
+		filter='ct state established,related accept
+			iifname "lan" meta l4proto tcp accept
+			drop'
+		filter6=$filter ;;
 	udp-blocked)
 		filter='ct state established,related accept
 			iifname "lan" tcp dport 443 accept

@@ -65,6 +65,7 @@ expect symmetric-keep APD APD
 [ "$public" = $port ] || lab_fail "symmetric-keep: the first port must be the host's own"
 expect hairpin EI EI
 expect sequential APD APD
+expect tcp-only none none
 expect udp-blocked none none
 
 # A probe that comes from outside first must not take the port away from the host inside.

@@ -81,3 +81,25 @@ overlay_join() { # HOST [NAME]
 overlay_address() {
 	lab_ip "$1" -4 -o addr show dev icetun0 | sed -n 's/.* inet \([0-9.]*\).*/\1/p'
 }
+
+# overlay_is_relayed HOST PEER: its path goes over a relay, here or there.
+overlay_is_relayed() {
+	check_is "$1" "[p['path']['kind'] for p in s['peers'] if p['name'] == '$2'] == ['relayed']"
+}
+
+# overlay_transfer FROM TO ADDRESS BYTES: over TCP to TO's ADDRESS in the overlay.
+overlay_transfer() {
+	local tools sent received
+	tools=$(dirname "${BASH_SOURCE[0]}")/tools
+	lab_start "receive.$2" "$2" python3 "$tools/transfer.py" receive "$3" 5000
+	lab_wait 10 "the receiver listens" lab_has_logged "receive.$2" ready
+	lab_exec "$1" python3 "$tools/transfer.py" send "$3" 5000 "$4" >"$LAB_DIR/sent"
+	lab_wait 60 "the receiver ends" lab_has_ended "receive.$2"
+	read -ra sent <"$LAB_DIR/sent"
+	read -ra received < <(tail -n 1 "$LAB_DIR/log/receive.$2")
+	rm "$LAB_DIR/log/receive.$2"
+	[ "${sent[0]} ${sent[1]}" = "${received[0]} ${received[1]}" ] ||
+		lab_fail "$1 sent ${sent[*]}, $2 received ${received[*]}"
+	ok "$4 bytes from $1 to $2, SHA-256 equal," \
+		"$(python3 -c "print(round($4 * 8e-6 / ${received[2]}))") Mbit/s"
+}

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# coturn in the lab, as STUN and TURN server. To be sourced after lab.sh.
+# coturn in the lab, as STUN and TURN server. To be sourced after lab.sh; turn_set_up and below: after
+# overlay.sh and check.sh as well.
 #
 # Each has a directory LAB_DIR/LABEL with its configuration, which is made once and may be changed
 # between a stop and a start.
@@ -79,4 +80,27 @@ turn_is_listening() { # HOST ADDRESS
 turn_credentials() {
 	local user=$(($(date +%s) + $1)):$2
 	echo "$user $(printf %s "$user" | openssl dgst -sha1 -hmac "$TURN_SECRET" -binary | base64)"
+}
+
+# turn_set_up LINE...: coturn at 203.0.113.2, and a rendezvous server that hands out the servers of these
+# lines of its section [Servers], not yet started.
+turn_set_up() {
+	lab_public_host relay 203.0.113.2
+	# coturn gives an allocation up when the system knows no way to a peer, as to a private address.
+	lab_ip relay route add default via 203.0.113.1
+	turn_make_ca
+	turn_make_certificate relay 203.0.113.2
+	turn_start relay relay 203.0.113.2
+	overlay_init
+	printf '%s\n' "[Servers]" "TurnSecret=$TURN_SECRET" "$@" >>"$LAB_DIR/server/rendezvous.conf"
+}
+
+# turn_trust HOST: its icetund takes certificates of our authority.
+turn_trust() {
+	overlay_configure "$1"
+	printf '[Ice]\nCaFile=%s\n' "$LAB_DIR/ca/ca.pem" >>"$LAB_DIR/$1/icetund.conf"
+}
+
+turn_state_is() { # HOST URI STATE
+	check_is "$1" "[t['state'] for t in s['turn'] if t['endpoint'] == '$2'] == ['$3']"
 }
