@@ -50,6 +50,7 @@ void ice_check_begin(struct ice_generation *g, size_t index, bool nominate, uint
 	/* A nomination leaves the pair valid and in use while it is under way. */
 	if (!nominate)
 		ice_checklist_set_state(&g->list, p, ICE_PAIR_IN_PROGRESS);
+	p->repeated = false;
 	/* RFC 8445 s. 14.3, with the checks that are really under way or about to be. */
 	rto_us = g->ta_us * ice_checklist_pending(&g->list);
 	p->check.kind = ICE_REQUEST_CHECK;
@@ -161,6 +162,7 @@ static void serve(struct ice_generation *g, struct ice_pair *p, struct ice_reque
 		return;
 	case STUN_TRANSACTION_RETRANSMIT:
 		p->sent_us = now_us;
+		p->repeated |= r == &p->check;
 		send_request(g, p, r);
 		return;
 	case STUN_TRANSACTION_TIMED_OUT:

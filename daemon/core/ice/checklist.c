@@ -286,13 +286,20 @@ void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p, enum i
 	p->state = state;
 }
 
+/* Others of its foundation wait for what becomes of it. A check that had to be repeated is no reason any
+ * more: a relay that came in the place of a dead one has the dead one's foundation, and would have to
+ * wait for 39.5 s. */
+static bool holds_foundation(const struct ice_pair *p)
+{
+	return p->state == ICE_PAIR_WAITING || (p->state == ICE_PAIR_IN_PROGRESS && !p->repeated);
+}
+
 static bool foundation_is_busy(const struct ice_checklist *l, uint64_t foundation)
 {
 	for (size_t i = 0; i < l->pair_count; i++) {
 		const struct ice_pair *p = &l->pairs[i];
 
-		if (p->foundation == foundation &&
-		    (p->state == ICE_PAIR_WAITING || p->state == ICE_PAIR_IN_PROGRESS))
+		if (p->foundation == foundation && holds_foundation(p))
 			return true;
 	}
 	return false;
@@ -335,7 +342,7 @@ static bool is_first_of_foundation(const struct ice_checklist *l, size_t index)
 
 		if (i == index || p->foundation != first->foundation)
 			continue;
-		if (p->state == ICE_PAIR_WAITING || p->state == ICE_PAIR_IN_PROGRESS)
+		if (holds_foundation(p))
 			return false;
 		if (p->state == ICE_PAIR_FROZEN && p->priority > first->priority)
 			return false;

@@ -60,6 +60,7 @@ struct ice_pair {
 	uint64_t foundation;
 	bool is_good;	    /* goes to `good` of the list */
 	bool queued;	    /* in the queue of triggered checks */
+	bool repeated;	    /* the check in progress was sent more than once */
 	bool use_candidate; /* the peer nominates it: applies when our check succeeds */
 	bool unreachable;   /* the system refused to send */
 	bool wants_permit;  /* relayed, and its server has not been asked for a permission */
@@ -124,8 +125,8 @@ size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
 /* The one place that changes a pair's state. */
 void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,
 			     enum ice_pair_state state);
-/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting or in progress,
- * the best frozen pair begins to wait; and all good ones do. */
+/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting, or in progress and not
+ * yet repeated, the best frozen pair begins to wait; and all good ones do. */
 void ice_checklist_thaw(struct ice_checklist *l);
 /* After a success (s. 7.2.5.3.3): all frozen pairs of @foundation begin to wait. */
 void ice_checklist_thaw_foundation(struct ice_checklist *l, uint64_t foundation);

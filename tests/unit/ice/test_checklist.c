@@ -271,7 +271,11 @@ static void frozen_by_foundation(void **state)
 	/* Both foundations are busy. */
 	assert_int_equal(ice_checklist_next(&l), ICE_NO_PAIR);
 	assert_false(ice_checklist_has_next(&l));
-	/* A failure frees the foundation, a success thaws it. */
+	/* A repeated check and a failure free the foundation, a success thaws it. */
+	l.pairs[a1].repeated = true;
+	assert_int_equal(ice_checklist_next(&l), b1);
+	assert_true(ice_checklist_has_next(&l));
+	l.pairs[a1].repeated = false;
 	ice_checklist_set_state(&l, &l.pairs[a2], ICE_PAIR_FAILED);
 	assert_int_equal(ice_checklist_next(&l), b2);
 	ice_checklist_set_state(&l, &l.pairs[a1], ICE_PAIR_SUCCEEDED);

@@ -65,11 +65,48 @@ static void credentials_are_new_each_time(void **state)
 	wire_fini(&w);
 }
 
+/* A server that was restarted gives us another relayed address of the same foundation. The check to the dead
+ * one goes on for 39.5 s; from its first repetition on nothing waits for it. */
+static void what_has_to_be_repeated_holds_nothing_up(void **state)
+{
+	static struct wire w;
+	struct ice_description d = {.ufrag = "theirs", .pwd = "theirpasswordtheirpassword"};
+	struct ice_candidate next = {.priority = 999, .foundation = "1"};
+	uint8_t buf[ICE_TRANSMIT_MAX_BYTES];
+	struct ice_transmit t = {0};
+	uint64_t start_us;
+
+	(void)state;
+	wire_init(&w, 65);
+	wire_add_socket(&w, 0, 0, "192.0.2.1:1000");
+	wire_open(&w, 0, true);
+	d.candidates[0] = (struct ice_candidate){
+		.addr = wire_addr("192.0.2.2:2000"), .priority = 1000, .foundation = "1"};
+	d.candidate_count = 1;
+	next.addr = wire_addr("192.0.2.2:3000");
+	assert_int_equal(ice_agent_set_remote(w.host[0].agent, w.now_us, &d), OK);
+	assert_false(wire_is_silent(&w, 0));
+	start_us = w.now_us;
+	assert_int_equal(ice_agent_add_remote_candidate(w.host[0].agent, w.now_us, NULL, &next),
+			 OK);
+	while (!netaddr_equal(&t.to, &next.addr)) {
+		w.now_us = ice_engine_next_deadline(w.host[0].engine);
+		assert_true(w.now_us < start_us + US_PER_S);
+		ice_engine_on_deadline(w.host[0].engine, w.now_us);
+		while (!netaddr_equal(&t.to, &next.addr) &&
+		       ice_engine_pop_transmit(w.host[0].engine, &t, buf, sizeof(buf)))
+			;
+	}
+	assert_true(w.now_us >= start_us + 500 * US_PER_MS);
+	wire_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(found_by_the_whole_fragment),
 		cmocka_unit_test(credentials_are_new_each_time),
+		cmocka_unit_test(what_has_to_be_repeated_holds_nothing_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

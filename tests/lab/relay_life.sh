@@ -1,0 +1,87 @@
+#!/bin/bash
+# A relayed session lives, with real programs: its credentials are good for 20 s, and it loses nothing
+# when they are replaced; coturn is killed for 2 s, and the session is back soon after it is.
+# Arguments: a build directory, and how often coturn is killed (1).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lab/lab.sh
+. "$here/lab.sh"
+# shellcheck source=tests/lab/overlay.sh
+. "$here/overlay.sh"
+# shellcheck source=tests/lab/check.sh
+. "$here/check.sh"
+# shellcheck source=tests/lab/turn.sh
+. "$here/turn.sh"
+
+uri='turn:203.0.113.2?transport=udp'
+kills=${2:-1}
+back_ms=3000
+
+command -v turnserver >/dev/null || { echo "skipped: needs coturn"; exit 77; }
+
+set_up() {
+	overlay_net symmetric symmetric
+	turn_set_up "Uri=$uri" TurnLifetime=20
+	overlay_start_server
+	for host in alice bob; do
+		overlay_start_host $host
+		check "$host joins" overlay_join $host
+		check "$host comes up" overlay_ictl $host up
+	done
+	alice=$(overlay_address alice)
+	bob=$(overlay_address bob)
+	for host in alice bob; do
+		lab_wait 5 "$host has an allocation" turn_state_is $host "$uri" ready
+	done
+	check "the very first packet is answered" lab_exec alice ping -c 1 -W 5 -q "$bob"
+	lab_wait 5 "alice says: relayed" overlay_is_relayed alice bob
+}
+
+path() { check_field alice "[(p['path']['local'], p['path']['remote']) for p in s['peers']]"; }
+
+rotation() {
+	local before
+	before=$(path)
+	lab_exec alice ping -q -c 1000 -i 0.02 -W 5 "$bob" >"$LAB_DIR/ping.alice" 2>&1 &
+	local first=$!
+	lab_exec bob ping -q -c 1000 -i 0.02 -W 5 "$alice" >"$LAB_DIR/ping.bob" 2>&1 || true
+	wait $first || true
+	check_pings "$LAB_DIR/ping.alice"
+	check_pings "$LAB_DIR/ping.bob"
+	[ "$(path)" != "$before" ] || lab_fail "the path is still $before"
+	ok "the path moved from $before to $(path)"
+}
+
+# first_reply MS: when the first reply came after that time, in ms of the clock.
+first_reply() {
+	sed -n 's/^\[\([0-9]*\)\.\([0-9]\{3\}\)[0-9]*\].* bytes from .*/\1\2/p' "$LAB_DIR/ping.killed" |
+		awk -v after="$1" '$1 > after { print $1; exit }' | grep .
+}
+
+killed() {
+	local since after ping
+	lab_exec alice ping -D -i 0.05 "$bob" >"$LAB_DIR/ping.killed" 2>&1 &
+	ping=$!
+	lab_wait 5 "packets go" first_reply 0
+	lab_kill relay
+	sleep 2 # it takes its time
+	turn_start relay relay 203.0.113.2
+	since=$(lab_now_ms)
+	lab_wait 30 "a reply after coturn has come back" first_reply "$since"
+	kill $ping
+	wait $ping || true
+	after=$(($(first_reply "$since") - since))
+	ok "coturn was killed for 2 s; $after ms after its return the first reply"
+	[ $after -le $back_ms ] || lab_fail "that is more than $back_ms ms"
+}
+
+check_begin "$1"
+set_up
+rotation
+for ((i = 0; i < kills; i++)); do
+	killed
+	[ $((i + 1)) = "$kills" ] || sleep $((RANDOM % 8)) # at any time of the credentials' life
+done
+overlay_ictl alice status
+check_logs
+echo "passed"
