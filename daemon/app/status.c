@@ -3,6 +3,9 @@
 
 #include "daemon/app/internal.h"
 
+/* A server that has not answered for so long is worth a sentence, though it may still do. */
+#define TURN_SLOW_MS 3000
+
 static uint64_t age_ms(uint64_t then_us)
 {
 	uint64_t now = app_now_us();
@@ -235,6 +238,8 @@ static void fill_turn_state(const struct app_server *s, const struct overlay_rel
 		break;
 	case OVERLAY_RELAY_TRYING:
 		ret->state = CONTROL_SERVER_CONNECTING;
+		if (info->rtt_us == 0 && ret->since_ms >= TURN_SLOW_MS)
+			say(ret->reason, "the TURN server has not answered so far");
 		break;
 	case OVERLAY_RELAY_READY:
 		ret->state = CONTROL_SERVER_READY;
