@@ -546,17 +546,33 @@ void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t le
 
 /* --- running --- */
 
-static void on_server(struct mesh_host *h, const struct netaddr *server, bool add)
+static struct mesh_server *server_of(struct mesh_host *h, uint16_t socket,
+				     const struct netaddr *addr)
 {
-	struct netaddr none = {0};
-
 	for (size_t i = 0; i < ARRAY_SIZE(h->servers); i++) {
-		if (!netaddr_equal(&h->servers[i], add ? &none : server))
-			continue;
-		h->servers[i] = add ? *server : none;
-		return;
+		if (h->servers[i].socket == socket && netaddr_equal(&h->servers[i].addr, addr))
+			return &h->servers[i];
 	}
-	abort();
+	return NULL;
+}
+
+/* The data plane refuses what it has already. */
+static void on_server_add(struct mesh_host *h, const struct overlay_event *e)
+{
+	struct mesh_server *s = server_of(h, 0, &(struct netaddr){0});
+
+	if (!s || server_of(h, e->socket, &e->server))
+		abort();
+	*s = (struct mesh_server){.socket = e->socket, .addr = e->server};
+}
+
+static void on_server_remove(struct mesh_host *h, const struct overlay_event *e)
+{
+	struct mesh_server *s = server_of(h, e->socket, &e->server);
+
+	if (!s)
+		abort();
+	*s = (struct mesh_server){0};
 }
 
 static void on_want_socket(struct mesh_host *h)
@@ -584,9 +600,9 @@ static void on_event(struct mesh_host *h, const struct overlay_event *e)
 	else if (e->type == OVERLAY_EVENT_PATH_CLEAR)
 		h->has_path = false;
 	else if (e->type == OVERLAY_EVENT_RELAY_SERVER_ADD)
-		on_server(h, &e->server, true);
+		on_server_add(h, e);
 	else if (e->type == OVERLAY_EVENT_RELAY_SERVER_REMOVE)
-		on_server(h, &e->server, false);
+		on_server_remove(h, e);
 	else if (e->type == OVERLAY_EVENT_WANT_SOCKET)
 		on_want_socket(h);
 	else if (e->type == OVERLAY_EVENT_STREAM_OPEN)
@@ -660,10 +676,8 @@ static void deliver_datagram(struct mesh_host *h, const struct mesh_message *f)
 		(void)overlay_on_datagram(h->overlay, h->mesh->now_us, socket, &f->from, f->buf,
 					  f->len);
 	} else if (f->len > 4) {
-		bool known = false;
+		bool known = server_of(h, socket, &f->from);
 
-		for (size_t i = 0; i < ARRAY_SIZE(h->servers); i++)
-			known |= netaddr_equal(&h->servers[i], &f->from);
 		if (known && f->buf[4] >= TUNNEL_TYPE_MIN)
 			on_data(h, f->buf + 4, (size_t)(f->buf[2] << 8 | f->buf[3]), true);
 		else if (known)

@@ -37,6 +37,11 @@ struct mesh_session {
 	struct tunnel_rx *rx;
 };
 
+struct mesh_server {
+	uint16_t socket; /* 0: free */
+	struct netaddr addr;
+};
+
 struct mesh_stream {
 	uint32_t number; /* 0 = none */
 	struct turn_server *server;
@@ -64,7 +69,7 @@ struct mesh_host {
 	bool path_by_overlay;
 	uint16_t path_bytes;
 	bool path_is_found;
-	struct netaddr servers[8]; /* whose ChannelData is taken */
+	struct mesh_server servers[8]; /* whose ChannelData is taken */
 	/* Streams to TURN servers. */
 	struct mesh_stream streams[MESH_MAX_STREAMS];
 	/* From the next start on. */

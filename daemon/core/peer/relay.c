@@ -439,14 +439,24 @@ void relays_on_deadline(struct relays *r, uint64_t now_us)
 	relays_settle(r, now_us);
 }
 
-bool relays_pop_event(struct relays *r, struct relays_event *ret)
+/* Return: true with the next event of the slots that have one of @news to tell. */
+static bool pop_news(struct relays *r, uint16_t news, struct relays_event *ret)
 {
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
 		struct relay_slot *s = &r->slots[i];
 
-		if (s->news && slot_pop_event(r, s, ret))
+		if ((s->news & news) && slot_pop_event(r, s, ret))
 			return true;
 	}
+	return false;
+}
+
+bool relays_pop_event(struct relays *r, struct relays_event *ret)
+{
+	/* What begins may have the socket and server of what ends. */
+	if (pop_news(r, SLOT_NEWS_STREAM_CLOSE | SLOT_NEWS_SERVER_REMOVE, ret) ||
+	    pop_news(r, UINT16_MAX, ret))
+		return true;
 	for (size_t i = 0; i < r->socket_count; i++) {
 		struct relay_socket *k = &r->sockets[i];
 

@@ -31,6 +31,9 @@
  * Timers, in one place:
  *   between two first requests            50 ms, over all servers
  *   next target                           250 ms with the same transport, 700 ms with another one
+ *                                         at once when the last allocation went over that one
+ *   a stream has failed                   0.5 s later the round has, when nothing is left of it but
+ *                                         silence over UDP
  *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if longer
  *   replacement                           600 s before credentials expire, or with a third of their
  *                                         life left; again 5 s after it has failed, doubling to 60 s
@@ -56,6 +59,7 @@
 #define RELAYS_PACE_US		  (50 * US_PER_MS)
 #define RELAYS_FAMILY_US	  (250 * US_PER_MS)
 #define RELAYS_TRANSPORT_US	  (700 * US_PER_MS)
+#define RELAYS_LINGER_US	  (500 * US_PER_MS)
 #define RELAYS_RETRY_MIN_US	  (1 * US_PER_S)
 #define RELAYS_RETRY_MAX_US	  (300 * US_PER_S)
 #define RELAYS_REPLACE_US	  (600 * US_PER_S)

@@ -122,6 +122,8 @@ struct relay_server {
 	enum relay_severity severity;
 	uint64_t said_us; /* the longest retry_us of its failures */
 	unsigned int mismatches;
+	uint64_t give_up_us; /* a stream has failed: UDP is not waited for much longer */
+	bool was_stream;     /* the last allocation went over a stream */
 	/* When the next may begin: without an allocation, and for a replacement. */
 	uint64_t retry_us, retry_delay_us;
 	uint64_t replace_us, replace_delay_us;

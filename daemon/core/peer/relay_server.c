@@ -124,6 +124,7 @@ static void begin_round(struct relay_server *s, uint64_t now_us, size_t end)
 	s->severity = RELAY_SEVERITY_NONE;
 	s->said_us = 0;
 	s->mismatches = 0;
+	s->give_up_us = DEADLINE_NONE;
 	if (s->main == RELAYS_NO_SLOT)
 		server_set_state(s, now_us, OVERLAY_RELAY_TRYING);
 }
@@ -161,6 +162,14 @@ static void fail_round(struct relays *r, size_t server, uint64_t now_us)
 	server_set_state(s, now_us, OVERLAY_RELAY_WAITING);
 }
 
+/* How long the next target waits for @t. */
+static uint64_t patience_us(const struct relay_server *s, const struct overlay_relay_target *t)
+{
+	if (s->targets[s->next].transport == t->transport)
+		return RELAYS_FAMILY_US;
+	return s->was_stream ? 0 : RELAYS_TRANSPORT_US;
+}
+
 /* Begins with the next target of the round. Return: false when the round has to wait for a socket. */
 static bool start_next(struct relays *r, size_t server, uint64_t now_us)
 {
@@ -178,9 +187,7 @@ static bool start_next(struct relays *r, size_t server, uint64_t now_us)
 	}
 	s->next++;
 	if (s->next < s->end)
-		s->next_us = now_us + (s->targets[s->next].transport == t->transport
-					       ? RELAYS_FAMILY_US
-					       : RELAYS_TRANSPORT_US);
+		s->next_us = now_us + patience_us(s, t);
 	if (t->transport == TURN_TRANSPORT_UDP && !socket)
 		return true;
 	s->last_target = *t;
@@ -189,6 +196,24 @@ static bool start_next(struct relays *r, size_t server, uint64_t now_us)
 	if (slot_start(r, server, t, socket ? socket->number : ICE_NO_SOCKET, now_us) != OK)
 		s->next_us = now_us;
 	return true;
+}
+
+static bool has_stream_attempt(const struct relays *r, size_t server)
+{
+	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
+		const struct relay_slot *s = &r->slots[i];
+
+		if (s->server == server && s->stream && slot_is_attempt(s))
+			return true;
+	}
+	return false;
+}
+
+/* When the round is over though attempts are left. Where UDP is blocked nobody says so: the streams would
+ * have to wait for 39.5 s until they are tried again. */
+static uint64_t give_up_us(const struct relays *r, size_t server)
+{
+	return has_stream_attempt(r, server) ? DEADLINE_NONE : r->servers[server].give_up_us;
 }
 
 static bool has_winner(const struct relays *r, size_t server)
@@ -208,7 +233,7 @@ static void run_round(struct relays *r, size_t server, uint64_t now_us)
 	if (has_winner(r, server))
 		return;
 	if (s->next >= s->end) {
-		if (attempts == 0)
+		if (attempts == 0 || now_us >= give_up_us(r, server))
 			fail_round(r, server, now_us);
 		return;
 	}
@@ -298,8 +323,10 @@ uint64_t server_next_deadline(const struct relays *r, size_t server)
 	size_t end;
 
 	if (s->has_round) {
-		if (s->next >= s->end || has_winner(r, server))
+		if (has_winner(r, server))
 			return DEADLINE_NONE;
+		if (s->next >= s->end)
+			return give_up_us(r, server);
 		due = count_attempts(r, server) ? s->next_us : 0;
 		return due > r->pace_us ? due : r->pace_us;
 	}
@@ -357,6 +384,7 @@ bool server_on_allocated(struct relays *r, struct relay_slot *s, uint64_t now_us
 	if (old)
 		slot_retire(old, now_us);
 	server->main = (size_t)(s - r->slots);
+	server->was_stream = s->stream != 0;
 	server_set_state(server, now_us, OVERLAY_RELAY_READY);
 	return true;
 }
@@ -414,6 +442,8 @@ void server_on_failed(struct relays *r, const struct relay_slot *s, uint64_t now
 	uint64_t retry_us = why->retry_us;
 
 	note_problem(server, now_us, why);
+	if (why->is_stream)
+		server->give_up_us = now_us + RELAYS_LINGER_US;
 	if (why->problem == TURN_PROBLEM_MISMATCH && !s->stream && server->mismatches++ == 0) {
 		/* The same again, from elsewhere. */
 		server->blocked_socket = s->socket;
