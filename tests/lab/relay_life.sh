@@ -52,34 +52,11 @@ rotation() {
 	ok "the path moved from $before to $(path)"
 }
 
-# first_reply MS: when the first reply came after that time, in ms of the clock.
-first_reply() {
-	sed -n 's/^\[\([0-9]*\)\.\([0-9]\{3\}\)[0-9]*\].* bytes from .*/\1\2/p' "$LAB_DIR/ping.killed" |
-		awk -v after="$1" '$1 > after { print $1; exit }' | grep .
-}
-
-killed() {
-	local since after ping
-	lab_exec alice ping -D -i 0.05 "$bob" >"$LAB_DIR/ping.killed" 2>&1 &
-	ping=$!
-	lab_wait 5 "packets go" first_reply 0
-	lab_kill relay
-	sleep 2 # it takes its time
-	turn_start relay relay 203.0.113.2
-	since=$(lab_now_ms)
-	lab_wait 30 "a reply after coturn has come back" first_reply "$since"
-	kill $ping
-	wait $ping || true
-	after=$(($(first_reply "$since") - since))
-	ok "coturn was killed for 2 s; $after ms after its return the first reply"
-	[ $after -le $back_ms ] || lab_fail "that is more than $back_ms ms"
-}
-
 check_begin "$1"
 set_up
 rotation
 for ((i = 0; i < kills; i++)); do
-	killed
+	turn_kill_under_pings alice "$bob" $back_ms
 	[ $((i + 1)) = "$kills" ] || sleep $((RANDOM % 8)) # at any time of the credentials' life
 done
 overlay_ictl alice status

@@ -70,6 +70,9 @@ check_begin "$1"
 set_up
 goes_over $plain tcp
 counted
+# A connection that was refused is tried again after 1 s, then 2 s.
+turn_kill_under_pings alice "$bob" 5000
+lab_wait 10 "alice says: over $plain, tcp" carries $plain tcp
 lab_stop alice || lab_fail "icetund ends with an error"
 lab_set_nat nat-a udp-blocked 203.0.113.11
 overlay_start_host alice
