@@ -1,7 +1,8 @@
 /*
  * An allocation, as the parts of this room see it.
  *
- *	allocation.c  life, states, what each answer changes, deadlines, events
+ *	allocation.c  life, states, deadlines, events
+ *	response.c    what each answer changes, and silence
  *	request.c     the requests under way: ids, bytes, retransmission
  *	peers.c	      permissions and channels: what is wanted, asked for, granted
  *	data.c	      packets to and from peers
@@ -127,6 +128,32 @@ struct turn_allocation {
 const struct netaddr *turn_relayed_of(const struct turn_allocation *a, uint8_t family);
 /* Computes the deadline anew: after a request was begun. */
 void turn_allocation_schedule(struct turn_allocation *a);
+
+/* The one place that changes the state. */
+void turn_allocation_set_state(struct turn_allocation *a, enum turn_state state);
+struct turn_event *turn_allocation_push_event(struct turn_allocation *a, enum turn_event_type type);
+/* It is over: no request goes on. Return: the event of @type. */
+struct turn_event *turn_allocation_end(struct turn_allocation *a, enum turn_state state,
+				       enum turn_event_type type, enum turn_problem problem,
+				       uint16_t code, uint64_t retry_us);
+void turn_allocation_fail(struct turn_allocation *a, enum turn_problem problem, uint16_t code,
+			  uint64_t retry_us);
+void turn_allocation_lose(struct turn_allocation *a, enum turn_problem problem, uint16_t code,
+			  uint64_t retry_us);
+/* It could not be renewed: it is tried again while it lives. */
+void turn_allocation_expire(struct turn_allocation *a, enum turn_problem problem, uint16_t code,
+			    uint64_t now_us);
+void turn_allocation_set_released(struct turn_allocation *a);
+/* Asks for it to be renewed, unless that is under way. */
+void turn_allocation_refresh(struct turn_allocation *a, uint64_t now_us);
+/* 15 s +-20 % after the last message (RFC 8445 s. 11). */
+void turn_allocation_schedule_keepalive(struct turn_allocation *a);
+
+/* response.c */
+MUST_USE enum err turn_response_take(struct turn_allocation *a, const struct stun_message *m,
+				     uint64_t now_us);
+/* Nobody answers @r. */
+void turn_response_on_silence(struct turn_allocation *a, struct turn_request *r, uint64_t now_us);
 
 /* request.c */
 /* Begins with a new id; to be sent by pop_transmit. `challenges` is kept. */
