@@ -31,7 +31,7 @@
  * Timers, in one place:
  *   between two first requests            50 ms, over all servers
  *   next target                           250 ms with the same transport, 700 ms with another one
- *                                         at once when the last allocation went over that one
+ *                                         at once when a stream's allocation was lost
  *   a stream has failed                   0.5 s later the round has, when nothing is left of it but
  *                                         silence over UDP
  *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if longer

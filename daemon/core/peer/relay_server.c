@@ -167,7 +167,7 @@ static uint64_t patience_us(const struct relay_server *s, const struct overlay_r
 {
 	if (s->targets[s->next].transport == t->transport)
 		return RELAYS_FAMILY_US;
-	return s->was_stream ? 0 : RELAYS_TRANSPORT_US;
+	return s->was_stream && s->main == RELAYS_NO_SLOT ? 0 : RELAYS_TRANSPORT_US;
 }
 
 /* Begins with the next target of the round. Return: false when the round has to wait for a socket. */

@@ -196,6 +196,33 @@ static void third_server_stands_by(void **state)
 	assert_int_equal(info(alice, 2).state, OVERLAY_RELAY_READY);
 }
 
+/* A replacement, too, is tried over UDP first. */
+static void udp_is_back_when_credentials_rotate(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+	struct overlay_peer_info peer;
+
+	(void)state;
+	add_stream_target(&s, 0, TURN_TRANSPORT_TCP);
+	alice->udp_blocked = true;
+	s.username = "0:alice";
+	s.expires_us = mesh.now_us + 60 * US_PER_S;
+	give(alice, &s, 1);
+	connect_both(4 * US_PER_S);
+	assert_int_equal(info(alice, 0).target.transport, TURN_TRANSPORT_TCP);
+	assert_int_equal(exchange(50, 20 * US_PER_MS), 0);
+	/* The data plane has sent none of them. */
+	assert_int_equal(overlay_peer(alice->overlay, 0, &peer), OK);
+	assert_true(peer.tx_packets >= 50 && peer.tx_bytes >= 50 * 100 && peer.sent_us > 0);
+	alice->udp_blocked = false;
+	s.username = "1:alice";
+	s.expires_us = mesh.now_us + 60 * US_PER_S;
+	give(alice, &s, 1);
+	(void)mesh_run(&mesh, 50 * US_PER_S, NULL);
+	assert_int_equal(info(alice, 0).target.transport, TURN_TRANSPORT_UDP);
+	assert_int_equal(exchange(50, 20 * US_PER_MS), 0);
+}
+
 /* New credentials come every minute; no packet is lost. */
 static void credentials_rotate_without_a_cut(void **state)
 {
@@ -378,6 +405,7 @@ int main(void)
 		TEST(wrong_password),
 		TEST(refusals_have_their_name),
 		TEST(third_server_stands_by),
+		TEST(udp_is_back_when_credentials_rotate),
 		TEST(credentials_rotate_without_a_cut),
 		TEST(eyeballs),
 		TEST(server_leaves_the_list),
