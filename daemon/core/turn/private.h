@@ -4,7 +4,8 @@
  *	allocation.c  life, states, deadlines, events
  *	response.c    what each answer changes, and silence
  *	request.c     the requests under way: ids, bytes, retransmission
- *	peers.c	      permissions and channels: what is wanted, asked for, granted
+ *	peers.c	      permissions and channels: what is wanted, and how long it lasts
+ *	asking.c      how the server is asked for them, and what its answers change
  *	data.c	      packets to and from peers
  *	auth.c	      credentials; rules.c what an error code means; text.c names
  */
@@ -174,17 +175,11 @@ bool turn_request_write(struct turn_allocation *a, struct turn_request *r, uint8
 /* peers.c */
 MUST_USE enum err turn_peers_init(struct turn_allocation *a, const struct turn_params *p);
 void turn_peers_fini(struct turn_allocation *a);
-/* The allocation stands: asks for what is wanted and due. */
-void turn_peers_ask(struct turn_allocation *a, uint64_t now_us);
 /* Serves what runs out without a request. */
 void turn_peers_expire(struct turn_allocation *a, uint64_t now_us);
 uint64_t turn_peers_deadline(const struct turn_allocation *a);
 /* The server knows nothing of them (any more). */
 void turn_peers_reset(struct turn_allocation *a);
-void turn_peers_on_success(struct turn_allocation *a, struct turn_request *r, uint64_t now_us);
-/* LATER and PEER of the table, and for other actions: to be asked again as soon as possible. */
-void turn_peers_on_failure(struct turn_allocation *a, struct turn_request *r,
-			   const struct turn_rule *rule, uint16_t code, uint64_t now_us);
 bool turn_peers_pop_event(struct turn_allocation *a, struct turn_event *ret);
 const struct turn_permission *turn_permission_find(const struct turn_allocation *a,
 						   const struct netaddr *ip);
@@ -192,6 +187,19 @@ const struct turn_channel *turn_channel_find(const struct turn_allocation *a,
 					     const struct netaddr *peer);
 /* Return: the channel with @number, or NULL when the server cannot have it. */
 const struct turn_channel *turn_channel_of(const struct turn_allocation *a, uint16_t number);
+/* Return: the permission of @ip in any state but FREE, or NULL. */
+struct turn_permission *turn_peers_permission(const struct turn_allocation *a,
+					      const struct netaddr *ip);
+/* A channel carries the permission of its address, as long as it is asked for. */
+bool turn_peers_has_channel(const struct turn_allocation *a, const struct netaddr *ip);
+
+/* asking.c */
+/* The allocation stands: asks for what is wanted and due. */
+void turn_peers_ask(struct turn_allocation *a, uint64_t now_us);
+void turn_peers_on_success(struct turn_allocation *a, struct turn_request *r, uint64_t now_us);
+/* LATER and PEER of the table, and for other actions: to be asked again as soon as possible. */
+void turn_peers_on_failure(struct turn_allocation *a, struct turn_request *r,
+			   const struct turn_rule *rule, uint16_t code, uint64_t now_us);
 /* Writes the peers of the request. */
 void turn_peers_write(const struct turn_allocation *a, const struct turn_request *r,
 		      struct stun_writer *w);
