@@ -44,7 +44,7 @@ bool directory_is_overlay_address(const struct overlay *o, const struct netaddr 
 static void forget(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	peer_drop_sessions(o, p, now_us);
-	(void)packet_clear(o->pool, &p->queue);
+	o->drops.count[DROP_NO_ROUTE] += packet_clear(o->pool, &p->queue);
 	heap_set(&o->timers, &p->timer, DEADLINE_NONE);
 	route_table_remove_target(o->routes, p->number);
 	event_push(o, OVERLAY_EVENT_ROUTES, p->number);
@@ -113,6 +113,7 @@ enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
 	named = directory_find_name(o, cert.name);
 	if (named && p && named != p) {
 		/* An address was looked up whose owner is known under its name already. */
+		packet_move(o->pool, &named->queue, &p->queue);
 		forget(o, p, now_us);
 		p = named;
 	} else if (!p) {
@@ -165,7 +166,10 @@ enum err directory_on_found(struct overlay *o, uint64_t now_us, const struct sig
 		return e;
 	}
 	learned->present = m->online;
-	peer_set_state(o, learned, now_us, OVERLAY_PEER_IDLE, OVERLAY_REASON_NONE);
+	if (learned == p || learned->state == OVERLAY_PEER_LOOKUP)
+		peer_set_state(o, learned, now_us, OVERLAY_PEER_IDLE, OVERLAY_REASON_NONE);
+	if (learned != p)
+		session_send_waiting(o, learned);
 	peer_connect(o, learned, now_us);
 	return OK;
 }

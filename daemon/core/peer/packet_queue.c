@@ -47,6 +47,29 @@ void packet_pool_destroy(struct packet_pool *p)
 	free(p);
 }
 
+static void append(struct packet_pool *p, struct packet_list *list, uint32_t n)
+{
+	p->slots[n - 1].next = 0;
+	if (list->tail)
+		p->slots[list->tail - 1].next = n;
+	else
+		list->head = n;
+	list->tail = n;
+	list->count++;
+}
+
+/* Return: the first slot of a list that is not empty. */
+static uint32_t take(const struct packet_pool *p, struct packet_list *list)
+{
+	uint32_t n = list->head;
+
+	list->head = p->slots[n - 1].next;
+	if (!list->head)
+		list->tail = 0;
+	list->count--;
+	return n;
+}
+
 enum err packet_push(struct packet_pool *p, struct packet_list *list, const uint8_t *packet,
 		     size_t len)
 {
@@ -59,13 +82,14 @@ enum err packet_push(struct packet_pool *p, struct packet_list *list, const uint
 	p->free = p->slots[n - 1].next;
 	p->slots[n - 1] = (struct slot){.len = (uint32_t)len};
 	memcpy(p->bytes + (n - 1) * p->slot_bytes, packet, len);
-	if (list->tail)
-		p->slots[list->tail - 1].next = n;
-	else
-		list->head = n;
-	list->tail = n;
-	list->count++;
+	append(p, list, n);
 	return OK;
+}
+
+void packet_move(struct packet_pool *p, struct packet_list *to, struct packet_list *from)
+{
+	while (from->head && to->count < OVERLAY_QUEUE_PACKETS)
+		append(p, to, take(p, from));
 }
 
 const uint8_t *packet_peek(const struct packet_pool *p, const struct packet_list *list,
@@ -79,14 +103,11 @@ const uint8_t *packet_peek(const struct packet_pool *p, const struct packet_list
 
 void packet_pop(struct packet_pool *p, struct packet_list *list)
 {
-	uint32_t n = list->head;
+	uint32_t n;
 
-	if (!n)
-		return;
-	list->head = p->slots[n - 1].next;
 	if (!list->head)
-		list->tail = 0;
-	list->count--;
+		return;
+	n = take(p, list);
 	p->slots[n - 1].next = p->free;
 	p->free = n;
 }

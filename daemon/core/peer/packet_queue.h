@@ -34,6 +34,8 @@ const uint8_t *packet_peek(const struct packet_pool *p, const struct packet_list
 			   size_t *ret_len);
 /* Drops the first packet of a list that is not empty. */
 void packet_pop(struct packet_pool *p, struct packet_list *list);
+/* Appends @from to @to, as far as its share goes; the rest stays. */
+void packet_move(struct packet_pool *p, struct packet_list *to, struct packet_list *from);
 /* Drops all; returns how many. */
 uint32_t packet_clear(struct packet_pool *p, struct packet_list *list);
 

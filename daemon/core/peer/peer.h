@@ -411,6 +411,8 @@ struct session *session_of_index(struct peer *p, uint32_t local_index);
 struct session *session_of_agent(struct peer *p, const struct ice_agent *agent);
 /* Seals one packet on the control lane and queues it for the session's path.
  * Return: OK; ERR_WRONG_STATE without a path, or while the peer may not have the keys; ERR_*. */
+/* Sends what waited, if the current session has a path. */
+void session_send_waiting(struct overlay *o, struct peer *p);
 MUST_USE enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain,
 			       size_t len);
 MUST_USE enum err session_send_control(struct overlay *o, struct session *s,

@@ -273,12 +273,24 @@ void session_tell_no_path(struct overlay *o, struct peer *p)
 	p->has_told = false;
 }
 
-/* Tells the data plane, and sends what waited. */
-static void announce_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+void session_send_waiting(struct overlay *o, struct peer *p)
 {
+	const struct session *s = p->current;
 	const uint8_t *packet;
 	size_t len;
 
+	if (!s || !s->has_path || !s->shared || p->asleep)
+		return;
+	while ((packet = packet_peek(o->pool, &p->queue, &len)) != NULL) {
+		if (session_send(o, p->current, packet, len) != OK)
+			o->drops.count[DROP_SEND]++;
+		packet_pop(o->pool, &p->queue);
+	}
+}
+
+/* Tells the data plane, and sends what waited. */
+static void announce_path(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
+{
 	session_tell_path(o, p, s, now_us);
 	p->asleep = false;
 	p->pause_us = 0;
@@ -288,11 +300,7 @@ static void announce_path(struct overlay *o, struct peer *p, struct session *s, 
 		peer_set_state(o, p, now_us, OVERLAY_PEER_CONNECTED, OVERLAY_REASON_NONE);
 		idle_on_use(o, p, now_us);
 	}
-	while ((packet = packet_peek(o->pool, &p->queue, &len)) != NULL) {
-		if (session_send(o, s, packet, len) != OK)
-			o->drops.count[DROP_SEND]++;
-		packet_pop(o->pool, &p->queue);
-	}
+	session_send_waiting(o, p);
 }
 
 /* The peer hears from the first packet on that these keys are in use, and no older ones. */

@@ -75,6 +75,22 @@ static void first_packet_arrives(void **state)
 	assert_true(both_connected(&mesh));
 }
 
+/* While the address is looked up its owner becomes known by name. */
+static void waiting_packets_follow_the_name(void **state)
+{
+	uint32_t peer;
+
+	(void)state;
+	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
+	mesh_send_packet(alice, bob, 100);
+	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "bob", &peer), OK);
+	assert_true(mesh_run(&mesh, US_PER_S, bob_has_packet));
+	assert_int_equal(bob->last_packet_len, 100);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(bob->packets, 1);
+	assert_true(both_connected(&mesh));
+}
+
 static void queue_is_bounded_and_in_order(void **state)
 {
 	(void)state;
@@ -386,21 +402,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(first_packet_arrives),
-		TEST(queue_is_bounded_and_in_order),
-		TEST(both_at_once),
-		TEST(lost_exchange_is_repeated),
-		TEST(no_answer_fails_with_reason),
-		TEST(absent_and_unknown_peers),
-		TEST(sessions_outlive_the_server),
-		TEST(wish_waits_for_the_server),
-		TEST(restarted_peer_takes_over),
-		TEST(goodbye_frees_at_once),
-		TEST(ping_comes_back),
-		TEST(replayed_offer_is_ignored),
-		TEST(server_cannot_change_names),
-		TEST(late_candidates_trickle),
-		TEST(lost_path_recovers),
+		TEST(first_packet_arrives),	     TEST(waiting_packets_follow_the_name),
+		TEST(queue_is_bounded_and_in_order), TEST(both_at_once),
+		TEST(lost_exchange_is_repeated),     TEST(no_answer_fails_with_reason),
+		TEST(absent_and_unknown_peers),	     TEST(sessions_outlive_the_server),
+		TEST(wish_waits_for_the_server),     TEST(restarted_peer_takes_over),
+		TEST(goodbye_frees_at_once),	     TEST(ping_comes_back),
+		TEST(replayed_offer_is_ignored),     TEST(server_cannot_change_names),
+		TEST(late_candidates_trickle),	     TEST(lost_path_recovers),
 	};
 
 	return crypto_start() == OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

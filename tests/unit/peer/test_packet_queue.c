@@ -43,6 +43,36 @@ static void keeps_order(void **state)
 	packet_pool_destroy(p);
 }
 
+static void moves(void **state)
+{
+	struct packet_list a = {0}, b = {0};
+	struct packet_pool *p;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(packet_pool_create(&p, 2 * OVERLAY_QUEUE_PACKETS, 1), OK);
+	for (uint8_t i = 0; i < OVERLAY_QUEUE_PACKETS; i++) {
+		if (i > 1)
+			assert_int_equal(packet_push(p, &a, &i, 1), OK);
+		assert_int_equal(packet_push(p, &b, &i, 1), OK);
+	}
+	packet_move(p, &a, &b);
+	assert_int_equal(a.count, OVERLAY_QUEUE_PACKETS);
+	assert_int_equal(b.count, OVERLAY_QUEUE_PACKETS - 2);
+	assert_int_equal(*packet_peek(p, &b, &len), 2);
+	for (uint8_t i = 2; i < OVERLAY_QUEUE_PACKETS; i++)
+		packet_pop(p, &a);
+	for (uint8_t i = 0; i < 2; i++) {
+		assert_int_equal(*packet_peek(p, &a, &len), i);
+		packet_pop(p, &a);
+	}
+	assert_null(packet_peek(p, &a, &len));
+	packet_move(p, &a, &b);
+	assert_null(packet_peek(p, &b, &len));
+	assert_int_equal(packet_clear(p, &a), OVERLAY_QUEUE_PACKETS - 2);
+	packet_pool_destroy(p);
+}
+
 static void share_of_one_peer(void **state)
 {
 	struct packet_list a = {0}, b = {0};
@@ -62,6 +92,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_order),
+		cmocka_unit_test(moves),
 		cmocka_unit_test(share_of_one_peer),
 	};
 
