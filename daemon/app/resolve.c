@@ -19,6 +19,7 @@ struct lookup {
 	uv_getaddrinfo_t request;
 	struct net_srv *srv; /* while SRV records are asked for; else request is under way */
 	struct run *run;     /* NULL: nobody waits any more */
+	bool is_guess;	     /* there may be SRV records: no name server said */
 	uint32_t server;
 };
 
@@ -61,6 +62,12 @@ static void take(const struct run *r, struct app_server *s, const struct addrinf
 	}
 }
 
+static void on_known(struct app_server *s)
+{
+	s->lookup_delay_us = 0;
+	s->lookup_us = app_now_us() + RENEW_US;
+}
+
 static void later(struct app_server *s)
 {
 	s->lookup_delay_us = s->lookup_delay_us ? 2 * s->lookup_delay_us : RETRY_MIN_US;
@@ -88,9 +95,11 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 		s->lookup = NULL;
 		if (status == 0) {
 			take(r, s, list);
-			s->lookup_delay_us = 0;
-			s->lookup_us = app_now_us() + RENEW_US;
 			s->is_name_error = false;
+			if (l->is_guess)
+				later(s);
+			else
+				on_known(s);
 		} else {
 			servers_fail(s, "the name %.120s does not resolve: %.60s", s->uri.host,
 				     uv_strerror(status));
@@ -149,26 +158,31 @@ static bool set_found(struct app_server *s, const struct turn_uri *list, size_t 
 	return true;
 }
 
-/* Return: false when the name has no SRV records, or nobody knows: it is the server itself then. */
-static bool take_services(struct app_server *s, struct turn_srv_service *services, size_t count)
+/* Return: false when the name has no SRV records, or nobody knows (*ret_is_guess): it is the server itself
+ * then. */
+static bool take_services(struct app_server *s, struct turn_srv_service *services, size_t count,
+			  bool *ret_is_guess)
 {
 	struct random_source random = random_system();
 	struct turn_uri list[TURN_SRV_SERVERS_MAX];
+	bool is_guess = false;
 	size_t records = 0, n;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!services[i].is_answered && s->found_count) {
-			fail(s, "no answer about SRV records");
-			return true;
-		}
+		is_guess |= !services[i].is_answered;
 		records += services[i].record_count;
 	}
+	if (is_guess && s->found_count) {
+		fail(s, "no answer about SRV records");
+		return true;
+	}
 	n = turn_srv_expand(&s->uri, services, count, &random, list);
-	s->lookup_delay_us = 0;
-	s->lookup_us = app_now_us() + RENEW_US;
+	*ret_is_guess = is_guess;
 	s->is_name_error = false;
-	if (!set_found(s, list, n))
+	if (!set_found(s, list, n) || (is_guess && n > 0))
 		later(s);
+	else if (n > 0)
+		on_known(s);
 	if (records == 0 || n > 0)
 		return n > 0;
 	servers_fail(s, "the name %.120s has SRV records, but no server in them", s->uri.host);
@@ -181,7 +195,7 @@ static void on_services(void *ctx, struct turn_srv_service *services, size_t cou
 	struct lookup *l = ctx;
 	struct run *r = l->run;
 	struct app_server *s = servers_find(r, l->server);
-	bool is_done = take_services(s, services, count);
+	bool is_done = take_services(s, services, count, &l->is_guess);
 
 	l->srv = NULL;
 	if (is_done) {

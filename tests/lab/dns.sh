@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # A name server in the lab (dnsmasq), and hosts that ask it. To be sourced after lab.sh and overlay.sh.
 
-# dns_start LABEL HOST ADDRESS OPTION...: answers at ADDRESS what the options of dnsmasq say, and that
-# there is nothing else.
+# dns_start LABEL HOST ADDRESS OPTION...: answers at ADDRESS what the options of dnsmasq say, that there is
+# nothing else below `test`, and refuses to say more.
 dns_start() {
 	local label=$1 host=$2 address=$3
 	shift 3
 	lab_start "$label" "$host" dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= \
-		--user=root --no-resolv --no-hosts --local=/#/ --bind-interfaces \
+		--user=root --no-resolv --no-hosts --local=/test/ --bind-interfaces \
 		--listen-address="$address" --log-queries --log-facility=- "$@"
 	lab_wait 10 "the name server listens" dns_is_listening "$host" "$address"
 	printf 'nameserver %s\noptions timeout:1 attempts:2\n' "$address" >"$LAB_DIR/resolv.conf"

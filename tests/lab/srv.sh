@@ -17,16 +17,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 command -v turnserver >/dev/null || { echo "skipped: needs coturn"; exit 77; }
 command -v dnsmasq >/dev/null || { echo "skipped: needs dnsmasq"; exit 77; }
 
-# The names example.test and stun.test have no address: only their SRV records help.
-set_up() {
-	overlay_net symmetric symmetric
-	lab_public_host relay 203.0.113.2
-	# coturn gives an allocation up when the system knows no way to a peer, as to a private address.
-	lab_ip relay route add default via 203.0.113.1
-	TURN_PORT=3999 # no address record tells of it
-	turn_make_ca
-	turn_make_certificate relay secure.test # not relay.test, where the SRV record leads
-	turn_start relay relay 203.0.113.2
+start_dns() { # OPTION...
 	dns_start dns server 203.0.113.1 \
 		--host-record=rendezvous.test,203.0.113.1 \
 		--host-record=relay.test,203.0.113.2 \
@@ -37,13 +28,28 @@ set_up() {
 		--srv-host=_turn._tcp.example.test,relay.test,3999,10,1 \
 		--srv-host=_turns._tcp.secure.test,relay.test,443,10,1 \
 		--host-record=plain.test,203.0.113.1 \
-		--srv-host=_turn._udp.none.test
+		--srv-host=_turn._udp.none.test \
+		--host-record=later.example,203.0.113.1 "$@"
+}
+
+# The names example.test and stun.test have no address: only their SRV records help.
+set_up() {
+	overlay_net symmetric symmetric
+	lab_public_host relay 203.0.113.2
+	# coturn gives an allocation up when the system knows no way to a peer, as to a private address.
+	lab_ip relay route add default via 203.0.113.1
+	TURN_PORT=3999 # no address record tells of it
+	turn_make_ca
+	turn_make_certificate relay secure.test # not relay.test, where the SRV record leads
+	turn_start relay relay 203.0.113.2
+	start_dns
 	overlay_init
 	sed -i 's/^StunListen=.*/StunListen=203.0.113.1:3478/' "$LAB_DIR/server/rendezvous.conf"
 	cat >>"$LAB_DIR/server/rendezvous.conf" <<-CONF
 	[Servers]
 	Uri=stun:stun.test
 	Uri=stun:plain.test
+	Uri=stun:later.example
 	Uri=turn:example.test
 	Uri=turns:secure.test
 	Uri=turn:none.test
@@ -104,6 +110,18 @@ relayed() {
 	overlay_ictl alice status
 }
 
+# A name server that does not say whether there are SRV records is asked again.
+refused() {
+	lab_wait 10 "a name serves while nobody tells of SRV records" \
+		server_is alice stun stun:later.example ready
+	ok "a name serves while nobody tells of SRV records"
+	lab_stop dns
+	start_dns --srv-host=_stun._udp.later.example,plain.test,3478,10,1
+	lab_wait 60 "the SRV record is found" server_is alice stun stun:plain.test:3478 ready
+	check "the server of the SRV record takes its place" \
+		check_is alice "'stun:later.example' not in [t['endpoint'] for t in s['stun']]"
+}
+
 # The look-up of a name that the network's name server does not know ends at once.
 names() {
 	local start token
@@ -128,6 +146,7 @@ check_begin "$1"
 set_up
 servers
 relayed
+refused
 names
 check_expect '^warning server\.resolve server=turn:none\.test ' # servers
 check_expect '^warning rendezvous\.down reason=name '          # names
