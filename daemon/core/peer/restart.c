@@ -307,10 +307,14 @@ void restart_hurry(struct overlay *o, struct peer *p, uint64_t now_us)
 static bool give_up_fruitless(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	struct peer_restart *r = &p->restart;
-	uint64_t again_us = r->again_us ? r->again_us : AGAIN_MIN_US;
+	uint64_t again_us = r->again_us ? r->again_us : AGAIN_MIN_US, wait_us = again_us;
 
-	if (!p->next || !p->next->restart || !p->next->tx || p->next->heard ||
-	    now_us < p->next->rekey.born_us + again_us)
+	if (!p->next || !p->next->restart || !p->next->tx || p->next->heard)
+		return false;
+	/* Our answer may have a long way, or be lost: then the offer comes again. */
+	if (!p->next->shared && wait_us < RESEND_MAX_US)
+		wait_us = RESEND_MAX_US;
+	if (now_us < p->next->rekey.born_us + wait_us || now_us < r->last_us + SPACING_US)
 		return false;
 	session_retire(o, p, p->next, now_us);
 	p->next = NULL;
