@@ -7,7 +7,8 @@
  *		     name that was not there before the restart
  *	make	     a session takes over from another that has a path only after something authenticated
  *		     has come with the new keys
- *	break	     a path that lives, by the network's own knowledge, is not taken away, nor are its keys
+ *	break	     a direct path that lives, by the network's own knowledge, is not taken away, nor are its
+ *		     keys
  *	deliver	     what the network delivers of sealed datagrams opens, the first time. So no packet is lost
  *		     but by the network
  *	once	     no packet of the TUN arrives twice
