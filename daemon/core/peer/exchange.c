@@ -228,6 +228,8 @@ static void settle(struct overlay *o, struct peer *p, struct session *s, uint64_
 		mtu_forget(p);
 		if (p->next == s)
 			p->next = NULL;
+		if (!s->shared)
+			p->give_up_us = now_us + OFFER_GIVE_UP_US;
 		peer_set_state(o, p, now_us, OVERLAY_PEER_CHECKING, OVERLAY_REASON_NONE);
 	} else {
 		p->next = s;

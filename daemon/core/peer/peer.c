@@ -195,6 +195,10 @@ static void give_up(struct overlay *o, struct peer *p, uint64_t now_us)
 		peer_fail(o, p, now_us, OVERLAY_REASON_UNKNOWN);
 	} else if (p->state == OVERLAY_PEER_OFFERING) {
 		peer_fail(o, p, now_us, OVERLAY_REASON_NO_ANSWER);
+	} else if (p->state == OVERLAY_PEER_CHECKING) {
+		/* Our answer has not arrived, it seems, and the peer has given its offer up. */
+		if (p->queue.count > 0 && !p->current->shared)
+			peer_begin_anew(o, p, now_us);
 	} else if (p->next) {
 		/* A second session that did not come about; the first one lives on. */
 		session_retire(o, p, p->next, now_us);

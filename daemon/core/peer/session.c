@@ -362,6 +362,7 @@ static void use(struct overlay *o, struct peer *p, struct session *s, uint64_t n
 	if (s == p->next && (s->heard || (brings_path(s) && !has_other))) {
 		promote(o, p, now_us);
 	} else if (s == p->current && p->state != OVERLAY_PEER_CONNECTED) {
+		p->give_up_us = DEADLINE_NONE;
 		announce_path(o, p, s, now_us);
 		greet(o, s);
 	}

@@ -269,6 +269,24 @@ static void a_path_is_news_once(void **state)
 	assert_int_equal(paths_told(alice), told + 1);
 }
 
+static bool alice_has_a_packet(struct mesh *m)
+{
+	return m->hosts[0].packets > 0;
+}
+
+/* No answer arrives, alice gives up and wants nothing any more; bob has something to say. */
+static void the_answerer_does_not_wait_for_ever(void **state)
+{
+	(void)state;
+	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
+	mesh.filter_frame = no_answers;
+	connect_from(alice, "bob");
+	(void)mesh_run(&mesh, 9 * US_PER_S, NULL);
+	mesh_send_packet(bob, alice, 60);
+	mesh.filter_frame = NULL;
+	assert_true(mesh_run(&mesh, 3 * US_PER_S, alice_has_a_packet));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +296,7 @@ int main(void)
 		TEST(old_keys_open_while_they_are_used),
 		TEST(the_answerer_waits),
 		TEST(a_path_is_news_once),
+		TEST(the_answerer_does_not_wait_for_ever),
 	};
 
 	if (crypto_start() != OK)
