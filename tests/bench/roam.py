@@ -35,8 +35,8 @@ def milliseconds(us):
 
 def table(path):
     rows = read_report(path)
-    print("| handover | times | gap, median | 99th percentile | longest | packets lost, median | twice |")
-    print("|---|---|---|---|---|---|---|")
+    print("| handover | times | gap, median | 99th percentile | longest | lost, median | lost in all | twice |")
+    print("|---|---|---|---|---|---|---|---|")
     for kind, what in KINDS.items():
         if kind not in rows:
             continue
@@ -44,7 +44,7 @@ def table(path):
         gaps = [row[field] if row[field] >= 0 else sys.maxsize for row in rows[kind]]
         lost = [row["lost"] for row in rows[kind]]
         print(f"| {what} | {len(gaps)} | {milliseconds(rank(gaps, 50))} ms | {milliseconds(rank(gaps, 99))} ms |"
-              f" {milliseconds(max(gaps))} ms | {rank(lost, 50)} | {sum(r['duplicated'] for r in rows[kind])} |")
+              f" {milliseconds(max(gaps))} ms | {rank(lost, 50)} | {sum(lost)} | {sum(r['duplicated'] for r in rows[kind])} |")
 
 
 # --- drawing -----------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ case_both() {
 	done
 	roam_count_end
 	roam_check_none both duplicated
-	roam_check_us both resumed_us 3000000
+	roam_check_us both gap_us 3000000
 	while [ "${ROAM_AT[bob]}" != b ]; do hard back bob; done
 }
 
