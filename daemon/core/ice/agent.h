@@ -89,6 +89,7 @@ struct ice_generation {
 	size_t early_count;
 	size_t path;	   /* the pair in use, or ICE_NO_PAIR */
 	size_t nominating; /* the pair whose nomination is under way, or ICE_NO_PAIR */
+	bool has_lost;	   /* the pair in use has gone, and none was nominated since */
 	bool patience_over;
 	uint64_t patience_us;
 	uint64_t nominate_us; /* when to ask the policy again */

@@ -29,7 +29,7 @@ uint64_t ice_nomination_decide(const struct ice_nomination *n, uint64_t now_us, 
 	if (!n->has_best)
 		return DEADLINE_NONE;
 	*ret_index = n->best_index;
-	if (n->best_pending_priority <= n->best.priority)
+	if (n->has_lost || n->best_pending_priority <= n->best.priority)
 		return now_us;
 	return n->best.valid_since_us + grace_us(n);
 }

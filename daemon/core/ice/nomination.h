@@ -9,7 +9,8 @@
  * filters make late direct successes common. After a restart it is 2 s for any pair: the old path is
  * checked first and works at once, while the better one, for which the restart was made, needs an address
  * from its NAT, a message to the peer, and a check of the peer's to open its filter. Patience costs
- * nothing: data flows on the best valid pair meanwhile.
+ * nothing: data flows on the best valid pair meanwhile. But when the pair that carried it was lost, the peer
+ * may not know and still send to where nobody is: then the best valid pair is nominated at once.
  */
 #ifndef ICETUN_ICE_NOMINATION_H
 #define ICETUN_ICE_NOMINATION_H
@@ -35,9 +36,10 @@ struct ice_nominee {
 	uint64_t valid_since_us;
 };
 
-/* Begin with zeros and is_restart, offer every pair, then decide. */
+/* Begin with zeros and these two, offer every pair, then decide. */
 struct ice_nomination {
 	bool is_restart; /* not the first generation of the session */
+	bool has_lost;	 /* the pair that carried the data has gone */
 	bool has_best;
 	size_t best_index;
 	struct ice_nominee best;

@@ -37,7 +37,7 @@ static bool is_pending(const struct ice_generation *g, const struct ice_pair *p)
 
 void ice_path_consider_nomination(struct ice_generation *g, uint64_t now_us)
 {
-	struct ice_nomination n = {.is_restart = g->number > 0};
+	struct ice_nomination n = {.is_restart = g->number > 0, .has_lost = g->has_lost};
 	size_t index;
 
 	g->nominate_us = DEADLINE_NONE;
@@ -94,6 +94,7 @@ void ice_path_nominate(struct ice_generation *g, size_t index, uint64_t now_us)
 	for (size_t i = 0; is_afresh && i < g->list.pair_count; i++)
 		g->list.pairs[i].nominated = false;
 	g->list.pairs[index].nominated = true;
+	g->has_lost = false;
 	if (is_afresh)
 		g->concluded_us = now_us;
 	set_phase(g, ICE_PHASE_CONCLUDED);
@@ -115,6 +116,7 @@ static void invalidate(struct ice_generation *g, size_t index)
 /* Takes a pair out of use. */
 static void drop_pair(struct ice_generation *g, size_t index)
 {
+	g->has_lost |= index == g->path;
 	ice_check_stop(g, &g->list.pairs[index]);
 	invalidate(g, index);
 	ice_checklist_set_state(&g->list, &g->list.pairs[index], ICE_PAIR_FAILED);

@@ -20,9 +20,8 @@ struct row {
 	uint64_t at_us;
 };
 
-static void check(const struct row *row, bool is_restart)
+static void check(const struct row *row, struct ice_nomination n)
 {
-	struct ice_nomination n = {.is_restart = is_restart};
 	size_t index = NONE;
 	uint64_t at_us;
 
@@ -90,7 +89,7 @@ static void decisions(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		check(&table[i], false);
+		check(&table[i], (struct ice_nomination){0});
 }
 
 static void decisions_after_a_restart(void **state)
@@ -117,7 +116,29 @@ static void decisions_after_a_restart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		check(&table[i], true);
+		check(&table[i], (struct ice_nomination){.is_restart = true});
+}
+
+static void decisions_after_a_loss(void **state)
+{
+	static const struct row table[] = {
+		{"nothing valid", {{.priority = 9, .pending = true}}, 1, NONE, DEADLINE_NONE},
+		{"what there is, at once",
+		 {{.priority = 9, .pending = true}, {.priority = 8, .valid = true, .rtt_us = MS}},
+		 2,
+		 1,
+		 NOW},
+		{"a relayed one as well",
+		 {{.priority = 9, .pending = true},
+		  {.priority = 8, .valid = true, .relayed = true}},
+		 2,
+		 1,
+		 NOW},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		check(&table[i], (struct ice_nomination){.is_restart = true, .has_lost = true});
 }
 
 int main(void)
@@ -125,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decisions),
 		cmocka_unit_test(decisions_after_a_restart),
+		cmocka_unit_test(decisions_after_a_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
