@@ -763,7 +763,7 @@ bool mesh_run(struct mesh *m, uint64_t limit_us, bool (*done)(struct mesh *m))
 
 /* --- set-up --- */
 
-static void make_certificate(struct mesh_host *h, uint8_t number)
+static void make_certificate(struct mesh_host *h, uint16_t number)
 {
 	struct cert c = {
 		.serial = number,
@@ -775,7 +775,7 @@ static void make_certificate(struct mesh_host *h, uint8_t number)
 		.not_after_s = (int64_t)(UNIX_START_US / US_PER_S) + 1000000,
 	};
 
-	memcpy(c.name, h->name, strlen(h->name) + 1);
+	snprintf(c.name, sizeof(c.name), "%s", h->name);
 	memcpy(c.noise_public, h->noise.public, sizeof(c.noise_public));
 	memcpy(c.curve_public, h->noise.public, sizeof(c.curve_public));
 	c.curve_public[0] ^= 1;
@@ -788,6 +788,8 @@ static void make_certificate(struct mesh_host *h, uint8_t number)
 
 static size_t max_peers(const struct mesh *m)
 {
+	if (m->max_peers)
+		return m->max_peers;
 	return m->host_count > 8 ? m->host_count : 8;
 }
 
@@ -916,6 +918,27 @@ void mesh_destroy(struct mesh *m)
 void mesh_restart(struct mesh_host *h)
 {
 	stop(h);
+	start(h);
+}
+
+void mesh_replace(struct mesh_host *h, uint16_t number)
+{
+	uint8_t high = (uint8_t)((number + 1) >> 8), low = (uint8_t)(number + 1);
+	uint8_t socket[4] = {10, 78, high, low}, address[4] = {10, 77, high, low};
+	struct random_source random = random_seeded_source(&h->mesh->seed);
+	struct mesh *m = h->mesh;
+
+	stop(h);
+	for (size_t i = 0; i < m->host_count; i++) {
+		for (size_t k = 0; k < m->hosts[i].session_places; k++)
+			remove_session(&m->hosts[i].sessions[k]);
+	}
+	snprintf(h->name, sizeof(h->name), "host%u", (unsigned int)number);
+	h->socket = netaddr_from_ip4(socket, 4000);
+	h->address = netaddr_from_ip4(address, 0);
+	h->log_count = 0;
+	dh_generate(&h->noise, &random);
+	make_certificate(h, number);
 	start(h);
 }
 

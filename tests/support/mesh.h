@@ -114,6 +114,7 @@ struct mesh {
 	size_t host_count;
 	struct mesh_message *flying; /* sorted by arrival */
 	uint16_t next_port;	     /* of a further address */
+	size_t max_peers;	     /* of hosts that start from now on; 0: as many as needed */
 	bool server_down;
 	bool nat;
 	uint64_t stun_delay_us;
@@ -142,6 +143,9 @@ void mesh_break_streams(struct mesh *m, struct turn_server *server);
 void mesh_destroy(struct mesh *m);
 /* Stops and starts the daemon of @h: sessions are forgotten, the identity stays. */
 void mesh_restart(struct mesh_host *h);
+/* Its place is taken by another host, for which nobody is prepared: number @number, from 1 to 65533. The
+ * data planes of the others forget it, too; their overlays do not know that it has gone. */
+void mesh_replace(struct mesh_host *h, uint16_t number);
 /* The connections to the server, all at once. */
 void mesh_set_server(struct mesh *m, bool up);
 /* Until @done says so or @limit_us have passed. Return: whether it was done. */

@@ -1,6 +1,7 @@
 #include "daemon/core/crypto/secret.h"
 
 #include <sodium.h>
+#include <stdint.h>
 #include <string.h>
 
 enum err crypto_start(void)
@@ -20,6 +21,68 @@ void *secret_alloc(size_t len)
 void secret_free(void *secret)
 {
 	sodium_free(secret);
+}
+
+/* What one page of libsodium's has room for, with its canary. */
+#define BLOCK_BYTES (4096 - 16)
+
+struct list_node {
+	struct list_node *next;
+};
+
+static void push(void **list, void *node)
+{
+	((struct list_node *)node)->next = *list;
+	*list = node;
+}
+
+static void *pop(void **list)
+{
+	struct list_node *node = *list;
+
+	if (node) {
+		*list = node->next;
+		node->next = NULL;
+	}
+	return node;
+}
+
+void secret_pool_init(struct secret_pool *p, size_t slot_bytes)
+{
+	*p = (struct secret_pool){.slot_bytes = (slot_bytes + 7) & ~(size_t)7};
+}
+
+void secret_pool_fini(struct secret_pool *p)
+{
+	void *block;
+
+	while ((block = pop(&p->blocks)) != NULL)
+		secret_free(block);
+	p->free = NULL;
+}
+
+void *secret_pool_get(struct secret_pool *p)
+{
+	uint8_t *block;
+
+	if (p->free)
+		return pop(&p->free);
+	block = secret_alloc(BLOCK_BYTES);
+	if (!block)
+		return NULL;
+	push(&p->blocks, block);
+	for (size_t at = sizeof(struct list_node); at + p->slot_bytes <= BLOCK_BYTES;
+	     at += p->slot_bytes)
+		push(&p->free, block + at);
+	return pop(&p->free);
+}
+
+void secret_pool_put(struct secret_pool *p, void *slot)
+{
+	if (!slot)
+		return;
+	sodium_memzero(slot, p->slot_bytes);
+	push(&p->free, slot);
 }
 
 void secret_wipe(void *buf, size_t len)

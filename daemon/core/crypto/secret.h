@@ -20,6 +20,25 @@ MUST_USE enum err crypto_start(void);
 void *secret_alloc(size_t len);
 /* Wipes and frees; NULL is fine. */
 void secret_free(void *secret);
+/*
+ * Many small secrets of one size. A block of secret_alloc() takes three pages and four mappings, of which
+ * a process has 65,530; here one block holds as many secrets as a page does. Blocks are kept until the
+ * pool ends.
+ */
+struct secret_pool {
+	size_t slot_bytes;
+	void *blocks, *free; /* lists */
+};
+
+/* @slot_bytes: 8 to 2,048; it is rounded up to a multiple of 8. */
+void secret_pool_init(struct secret_pool *p, size_t slot_bytes);
+/* Also of a pool of zeros. Every slot must have been given back. */
+void secret_pool_fini(struct secret_pool *p);
+/* Return: a slot of zeros, or NULL. */
+void *secret_pool_get(struct secret_pool *p);
+/* Wipes; NULL is fine. */
+void secret_pool_put(struct secret_pool *p, void *slot);
+
 /* Overwrites @len bytes in a way the compiler does not drop. */
 void secret_wipe(void *buf, size_t len);
 /* In constant time. */

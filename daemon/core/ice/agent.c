@@ -52,6 +52,7 @@ void ice_agent_close(struct ice_agent *a, uint64_t now_us)
 	ice_generation_destroy(a->old);
 	ice_generation_destroy(a->next);
 	ice_generation_destroy(a->current);
+	free(a->early);
 	free(a);
 }
 
@@ -152,6 +153,8 @@ void ice_agent_set_idle(struct ice_agent *a, uint64_t now_us, bool idle)
 		if (!g || g->path == ICE_NO_PAIR)
 			continue;
 		ice_consent_set_idle(&g->consent, now_us, idle);
+		if (idle)
+			ice_generation_rest(g);
 		/* A check is sent again when it gets lost, a request for consent is not. */
 		if (!ice_consent_is_fresh(&g->consent) && !idle && g->nominating != g->path)
 			ice_check_trigger(g, g->path);

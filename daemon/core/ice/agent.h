@@ -80,12 +80,14 @@ struct ice_generation {
 	bool remote_known;
 	bool remote_ended; /* no candidate will follow */
 	size_t signalled_count;
-	char remote_ufrag[ICE_UFRAG_MAX_BYTES + 1];
-	char remote_pwd[ICE_PWD_MAX_BYTES + 1];
+	/* "" while not known; both in one block, which is wiped. */
+	const char *remote_ufrag, *remote_pwd;
+	char *remote_text;
+	size_t remote_text_bytes;
 	uint64_t ta_us;
 	enum ice_phase phase;
 	struct ice_checklist list;
-	struct ice_early early[ICE_MAX_EARLY];
+	struct ice_early *early; /* ICE_MAX_EARLY while there are any, else NULL */
 	size_t early_count;
 	size_t path;	   /* the pair in use, or ICE_NO_PAIR */
 	size_t nominating; /* the pair whose nomination is under way, or ICE_NO_PAIR */
@@ -95,7 +97,8 @@ struct ice_generation {
 	uint64_t nominate_us; /* when to ask the policy again */
 	uint64_t concluded_us;
 	struct ice_consent consent;
-	struct ice_request consent_requests[ICE_CONSENT_REQUESTS];
+	/* ICE_CONSENT_REQUESTS of them, with the first question; NULL while nothing is asked. */
+	struct ice_request *consent_requests;
 };
 
 /* A candidate, or the end of candidates, of a generation that we have not heard of otherwise. */
@@ -123,8 +126,8 @@ struct ice_agent {
 	struct ice_generation *next; /* of a restart, or NULL */
 	struct ice_generation *old;  /* replaced by a restart, until old_until_us; or NULL */
 	uint64_t old_until_us;
-	uint32_t last_generation; /* the newest number */
-	struct ice_early_candidate early[ICE_MAX_EARLY_CANDIDATES];
+	uint32_t last_generation;	   /* the newest number */
+	struct ice_early_candidate *early; /* ICE_MAX_EARLY_CANDIDATES, or NULL: none */
 	size_t early_count;
 	struct ice_upgrade upgrade;
 	struct heap_node timer;
@@ -143,6 +146,11 @@ struct ice_agent {
  * Return: OK, ERR_NO_MEMORY. */
 MUST_USE enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 					uint32_t number);
+/* Takes the peer's credentials. Return: OK, ERR_NO_MEMORY. */
+MUST_USE enum err ice_generation_set_remote(struct ice_generation *g, const char *ufrag,
+					    const char *pwd);
+/* The session is idle: forgets the questions for consent that nobody has answered. */
+void ice_generation_rest(struct ice_generation *g);
 /* Nothing waits for an answer any more. */
 void ice_generation_stop(struct ice_generation *g);
 void ice_generation_destroy(struct ice_generation *g);

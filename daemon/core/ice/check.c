@@ -1,4 +1,5 @@
 /* The side that asks: connectivity checks, nominations and consent (RFC 8445 s. 7.2, RFC 7675). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/ice/agent.h"
@@ -59,10 +60,26 @@ void ice_check_begin(struct ice_generation *g, size_t index, bool nominate, uint
 	      rto_us > STUN_RTO_US ? rto_us : STUN_RTO_US, now_us);
 }
 
+static bool make_consent_requests(struct ice_generation *g)
+{
+	if (g->consent_requests)
+		return true;
+	g->consent_requests = calloc(ICE_CONSENT_REQUESTS, sizeof(*g->consent_requests));
+	for (size_t i = 0; g->consent_requests && i < ICE_CONSENT_REQUESTS; i++) {
+		g->consent_requests[i].kind = ICE_REQUEST_CONSENT;
+		g->consent_requests[i].owner = g;
+	}
+	return g->consent_requests != NULL;
+}
+
 void ice_check_ask_consent(struct ice_generation *g, uint64_t now_us)
 {
-	struct ice_request *r = &g->consent_requests[0];
+	struct ice_request *r;
 
+	/* As if it were lost: the next one is due in some seconds. */
+	if (!make_consent_requests(g))
+		return;
+	r = &g->consent_requests[0];
 	/* The one that was sent first gives way if none is free. */
 	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++) {
 		struct ice_request *other = &g->consent_requests[i];
@@ -181,7 +198,7 @@ void ice_check_on_deadline(struct ice_generation *g, uint64_t now_us)
 		serve(g, p, &p->check, now_us);
 		serve(g, p, &p->cancelled, now_us);
 	}
-	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++) {
+	for (size_t i = 0; g->consent_requests && i < ICE_CONSENT_REQUESTS; i++) {
 		struct ice_request *r = &g->consent_requests[i];
 
 		serve(g, &g->list.pairs[r->pair], r, now_us);
@@ -198,7 +215,7 @@ uint64_t ice_check_deadline(const struct ice_generation *g)
 		deadline = deadline_min(deadline, stun_transaction_deadline(&p->check.txn));
 		deadline = deadline_min(deadline, stun_transaction_deadline(&p->cancelled.txn));
 	}
-	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++)
+	for (size_t i = 0; g->consent_requests && i < ICE_CONSENT_REQUESTS; i++)
 		deadline = deadline_min(deadline,
 					stun_transaction_deadline(&g->consent_requests[i].txn));
 	return deadline;

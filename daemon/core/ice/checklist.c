@@ -5,24 +5,21 @@
 
 #include "daemon/core/ice/hash.h"
 
-enum err ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling)
+#define FIRST_ROOM 2
+
+void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling,
+			struct ice_request_table *requests)
 {
-	*l = (struct ice_checklist){.controlling = controlling, .max_pairs = max_pairs};
-	l->pairs = calloc(max_pairs, sizeof(struct ice_pair));
-	l->triggered = calloc(max_pairs, sizeof(uint16_t));
-	if (!l->pairs || !l->triggered) {
-		ice_checklist_fini(l);
-		return ERR_NO_MEMORY;
-	}
-	return OK;
+	*l = (struct ice_checklist){
+		.controlling = controlling, .max_pairs = max_pairs, .requests = requests};
 }
 
 void ice_checklist_fini(struct ice_checklist *l)
 {
 	free(l->pairs);
-	free(l->triggered);
+	free(l->remotes);
 	l->pairs = NULL;
-	l->triggered = NULL;
+	l->remotes = NULL;
 }
 
 /* Collisions only make two foundations share their order. */
@@ -59,13 +56,70 @@ struct ice_remote *ice_checklist_find_remote(struct ice_checklist *l, const stru
 	return NULL;
 }
 
+/* Return: of a table with @room entries that is full. */
+static size_t next_room(size_t room, size_t limit)
+{
+	size_t next = room ? 2 * room : FIRST_ROOM;
+
+	return next < limit ? next : limit;
+}
+
+/* Return: whether there is room for one more. */
+static bool grow_remotes(struct ice_checklist *l)
+{
+	size_t room = next_room(l->remote_room, ICE_MAX_REMOTES);
+	struct ice_remote *bigger;
+
+	if (l->remote_count < l->remote_room)
+		return true;
+	if (l->remote_count == ICE_MAX_REMOTES)
+		return false;
+	bigger = realloc(l->remotes, room * sizeof(*bigger));
+	if (!bigger)
+		return false;
+	l->remotes = bigger;
+	l->remote_room = room;
+	return true;
+}
+
+/* @room: at least pair_count. Return: false without memory. */
+static bool move_pairs(struct ice_checklist *l, size_t room)
+{
+	struct ice_pair *moved = calloc(room, sizeof(*moved));
+
+	if (!moved)
+		return false;
+	for (size_t i = 0; i < l->pair_count; i++) {
+		moved[i] = l->pairs[i];
+		if (!l->requests)
+			continue;
+		ice_request_relocate(l->requests, &moved[i].check, &l->pairs[i].check);
+		ice_request_relocate(l->requests, &moved[i].cancelled, &l->pairs[i].cancelled);
+	}
+	free(l->pairs);
+	l->pairs = moved;
+	l->pair_room = room;
+	return true;
+}
+
+static bool grow_pairs(struct ice_checklist *l)
+{
+	return l->pair_count < l->pair_room || move_pairs(l, next_room(l->pair_room, l->max_pairs));
+}
+
+void ice_checklist_rest(struct ice_checklist *l)
+{
+	if (l->pair_count && l->pair_count < l->pair_room)
+		(void)move_pairs(l, l->pair_count);
+}
+
 static struct ice_remote *free_remote(struct ice_checklist *l)
 {
 	for (size_t i = 0; i < l->remote_count; i++) {
 		if (l->remotes[i].addr.family == NETADDR_NONE)
 			return &l->remotes[i];
 	}
-	return l->remote_count < ICE_MAX_REMOTES ? &l->remotes[l->remote_count++] : NULL;
+	return grow_remotes(l) ? &l->remotes[l->remote_count++] : NULL;
 }
 
 enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
@@ -228,6 +282,8 @@ static size_t make_room(struct ice_checklist *l, const struct ice_pair *new)
 	size_t least;
 
 	if (l->pair_count < l->max_pairs) {
+		if (!grow_pairs(l))
+			return ICE_NO_PAIR;
 		l->state_count[ICE_PAIR_FROZEN]++;
 		return l->pair_count++;
 	}
@@ -376,7 +432,11 @@ void ice_checklist_trigger(struct ice_checklist *l, size_t index)
 	if (p->queued)
 		return;
 	p->queued = true;
-	l->triggered[(l->triggered_head + l->triggered_count++) % l->max_pairs] = (uint16_t)index;
+	if (l->triggered_count++ == 0)
+		l->triggered_first = (uint16_t)index;
+	else
+		l->pairs[l->triggered_last].next_triggered = (uint16_t)index;
+	l->triggered_last = (uint16_t)index;
 }
 
 size_t ice_checklist_pop_triggered(struct ice_checklist *l)
@@ -385,8 +445,8 @@ size_t ice_checklist_pop_triggered(struct ice_checklist *l)
 
 	if (l->triggered_count == 0)
 		return ICE_NO_PAIR;
-	index = l->triggered[l->triggered_head];
-	l->triggered_head = (l->triggered_head + 1) % l->max_pairs;
+	index = l->triggered_first;
+	l->triggered_first = l->pairs[index].next_triggered;
 	l->triggered_count--;
 	l->pairs[index].queued = false;
 	return index;

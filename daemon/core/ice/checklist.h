@@ -2,6 +2,9 @@
  * The checklist of one generation: remote candidates, pairs, and which of them to check next (RFC
  * 8445 s. 6.1.2, 6.1.4).
  *
+ * Both tables grow as they are filled, up to their limits, since most sessions need a few entries: a
+ * pointer to a pair or a remote is good until the next one is added.
+ *
  * It is bookkeeping without time and without messages: forming and pruning pairs, freezing by
  * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by
  * their index, which never changes while they live; when the list is full a pair whose base is gone, or
@@ -76,18 +79,21 @@ struct ice_pair {
 	uint64_t rtt_us;   /* 0 = not known */
 	/* The check, and the one before it whose answer still counts (s. 7.3.1.4). */
 	struct ice_request check, cancelled;
+	uint16_t next_triggered; /* index, while it is queued and not the last */
 	uint8_t renewals; /* how often a check before those two was forgotten, without a success */
 };
 
 struct ice_checklist {
 	bool controlling;
+	struct ice_request_table *requests; /* where those of pairs are; NULL: there are none */
 	struct ice_pair *pairs;
-	size_t pair_count, max_pairs;
+	size_t pair_count, pair_room, max_pairs;
 	size_t state_count[ICE_PAIR_FAILED + 1];
-	uint16_t *triggered; /* a ring of max_pairs indices */
-	size_t triggered_head, triggered_count;
-	struct ice_remote remotes[ICE_MAX_REMOTES];
-	size_t remote_count;
+	/* The queue of triggered checks. */
+	uint16_t triggered_first, triggered_last;
+	size_t triggered_count;
+	struct ice_remote *remotes;
+	size_t remote_count, remote_room; /* at most ICE_MAX_REMOTES */
 	/* Where the session's data went before a restart, or NETADDR_NONE. Pairs that lead there are checked
 	 * first: what has worked is what will work soonest. Set it before there are pairs. */
 	struct netaddr good;
@@ -95,13 +101,16 @@ struct ice_checklist {
 	uint32_t prflx_count; /* names foundations of peer-reflexive candidates */
 };
 
-/* Return: OK, ERR_NO_MEMORY. */
-MUST_USE enum err ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling);
+/* @requests: as in the struct. */
+void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling,
+			struct ice_request_table *requests);
+/* Gives back the room for pairs that may come. */
+void ice_checklist_rest(struct ice_checklist *l);
 void ice_checklist_fini(struct ice_checklist *l);
 
 /* Adds a signalled candidate. One that was known as peer-reflexive takes over the signalled
  * properties, and its pairs stay as they are (RFC 8838 s. 11.4). Of two with one address the higher
- * priority counts. Return: OK with its index; ERR_LIMIT. */
+ * priority counts. Return: OK with its index; ERR_LIMIT, also without memory. */
 MUST_USE enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
 					   size_t *ret_index);
 /* May one more peer-reflexive candidate be met over @via? When there are too many, one that has failed

@@ -39,15 +39,10 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 	struct ice_engine *e = a->engine;
 	struct ice_generation *g = calloc(1, sizeof(*g));
 	struct ice_generation **bucket;
-	enum err err;
 
 	if (!g)
 		return ERR_NO_MEMORY;
-	err = ice_checklist_init(&g->list, e->max_pairs, a->controlling);
-	if (err != OK) {
-		free(g);
-		return err;
-	}
+	ice_checklist_init(&g->list, e->max_pairs, a->controlling, &e->requests);
 	g->agent = a;
 	g->number = number;
 	g->ta_us = e->ta_ms * US_PER_MS;
@@ -56,10 +51,8 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 	g->patience_us = DEADLINE_NONE;
 	g->nominate_us = DEADLINE_NONE;
 	g->consent.idle = a->idle;
-	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++) {
-		g->consent_requests[i].kind = ICE_REQUEST_CONSENT;
-		g->consent_requests[i].owner = g;
-	}
+	g->remote_ufrag = "";
+	g->remote_pwd = "";
 	do {
 		make_text(&e->random, g->ufrag, ICE_OUR_UFRAG_BYTES);
 	} while (ice_generation_find(e, (const uint8_t *)g->ufrag, ICE_OUR_UFRAG_BYTES));
@@ -71,14 +64,39 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 	return OK;
 }
 
-void ice_generation_stop(struct ice_generation *g)
+enum err ice_generation_set_remote(struct ice_generation *g, const char *ufrag, const char *pwd)
+{
+	size_t ufrag_bytes = strlen(ufrag) + 1, pwd_bytes = strlen(pwd) + 1;
+	char *text = malloc(ufrag_bytes + pwd_bytes);
+
+	if (!text)
+		return ERR_NO_MEMORY;
+	memcpy(text, ufrag, ufrag_bytes);
+	memcpy(text + ufrag_bytes, pwd, pwd_bytes);
+	g->remote_text = text;
+	g->remote_text_bytes = ufrag_bytes + pwd_bytes;
+	g->remote_ufrag = text;
+	g->remote_pwd = text + ufrag_bytes;
+	g->remote_known = true;
+	return OK;
+}
+
+void ice_generation_rest(struct ice_generation *g)
 {
 	struct ice_engine *e = g->agent->engine;
 
+	for (size_t i = 0; g->consent_requests && i < ICE_CONSENT_REQUESTS; i++)
+		ice_request_stop(&e->requests, &g->consent_requests[i]);
+	free(g->consent_requests);
+	g->consent_requests = NULL;
+	ice_checklist_rest(&g->list);
+}
+
+void ice_generation_stop(struct ice_generation *g)
+{
 	for (size_t i = 0; i < g->list.pair_count; i++)
 		ice_check_stop(g, &g->list.pairs[i]);
-	for (size_t i = 0; i < ICE_CONSENT_REQUESTS; i++)
-		ice_request_stop(&e->requests, &g->consent_requests[i]);
+	ice_generation_rest(g);
 }
 
 void ice_generation_destroy(struct ice_generation *g)
@@ -97,6 +115,10 @@ void ice_generation_destroy(struct ice_generation *g)
 	}
 	ice_generation_stop(g);
 	ice_checklist_fini(&g->list);
+	free(g->early);
+	if (g->remote_text)
+		explicit_bzero(g->remote_text, g->remote_text_bytes);
+	free(g->remote_text);
 	explicit_bzero(g, sizeof(*g));
 	free(g);
 }

@@ -1,5 +1,6 @@
 /* What the two ends tell each other by signalling: descriptions, and candidates that trickle in (RFC
  * 8838). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/ice/agent.h"
@@ -113,13 +114,18 @@ static uint64_t hash_ufrag(const char *ufrag)
 	return ice_hash(ICE_HASH_SEED, ufrag, strlen(ufrag));
 }
 
-/* The oldest gives way. */
-static struct ice_early_candidate *new_early(struct ice_agent *a)
+/* The oldest gives way. Return: OK, ERR_LIMIT without memory. */
+static enum err add_early(struct ice_agent *a, const struct ice_early_candidate *new)
 {
+	if (!a->early)
+		a->early = calloc(ICE_MAX_EARLY_CANDIDATES, sizeof(*a->early));
+	if (!a->early)
+		return ERR_LIMIT;
 	if (a->early_count == ICE_MAX_EARLY_CANDIDATES)
 		memmove(&a->early[0], &a->early[1],
 			--a->early_count * sizeof(struct ice_early_candidate));
-	return &a->early[a->early_count++];
+	a->early[a->early_count++] = *new;
+	return OK;
 }
 
 /* What came before the description that it belongs to. */
@@ -140,19 +146,23 @@ static void take_early(struct ice_generation *g, uint64_t now_us)
 			(void)!trickle(g, now_us, &early->candidate);
 	}
 	a->early_count = kept;
+	if (kept)
+		return;
+	free(a->early);
+	a->early = NULL;
 }
 
-static void describe_remote(struct ice_generation *g, uint64_t now_us,
-			    const struct ice_description *d)
+static enum err describe_remote(struct ice_generation *g, uint64_t now_us,
+				const struct ice_description *d)
 {
 	struct ice_agent *a = g->agent;
+	enum err err = ice_generation_set_remote(g, d->ufrag, d->pwd);
 
+	if (err != OK)
+		return err;
 	if (d->lite && !a->controlling)
 		ice_agent_switch_role(a, true);
 	a->lite_peer = d->lite;
-	g->remote_known = true;
-	memcpy(g->remote_ufrag, d->ufrag, sizeof(g->remote_ufrag));
-	memcpy(g->remote_pwd, d->pwd, sizeof(g->remote_pwd));
 	g->ta_us = agreed_ta_us(a->engine, d->ta_ms);
 	g->patience_us = now_us + ICE_PATIENCE_US;
 	for (size_t i = 0; i < d->candidate_count; i++)
@@ -164,6 +174,7 @@ static void describe_remote(struct ice_generation *g, uint64_t now_us,
 	ice_respond_to_early(g, now_us);
 	ice_agent_update(a, now_us);
 	ice_engine_pace(a->engine, now_us);
+	return OK;
 }
 
 enum credentials {
@@ -201,17 +212,14 @@ enum err ice_agent_set_remote(struct ice_agent *a, uint64_t now_us, const struct
 			return ERR_INVALID;
 		}
 	}
-	if (!a->current->remote_known) {
-		describe_remote(a->current, now_us, d);
-		return OK;
-	}
+	if (!a->current->remote_known)
+		return describe_remote(a->current, now_us, d);
 	if (!a->next || a->next->remote_known) {
 		err = ice_agent_restart(a, now_us);
 		if (err != OK)
 			return err;
 	}
-	describe_remote(a->next, now_us, d);
-	return OK;
+	return describe_remote(a->next, now_us, d);
 }
 
 /* Return: the generation that the peer calls @ufrag, or NULL. */
@@ -230,6 +238,7 @@ static struct ice_generation *find(const struct ice_agent *a, const char *ufrag)
 enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us, const char *ufrag,
 					const struct ice_candidate *c)
 {
+	struct ice_early_candidate early = {.candidate = *c};
 	struct ice_generation *g = find(a, ufrag);
 	enum err err = ice_candidate_check(c);
 
@@ -238,9 +247,8 @@ enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us, co
 	if (!g && !ufrag)
 		return ERR_WRONG_STATE;
 	if (!g) {
-		*new_early(a) = (struct ice_early_candidate){.ufrag_hash = hash_ufrag(ufrag),
-							     .candidate = *c};
-		return OK;
+		early.ufrag_hash = hash_ufrag(ufrag);
+		return add_early(a, &early);
 	}
 	if (g == a->old)
 		return DROP_STALE;
@@ -252,12 +260,14 @@ enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us, co
 
 void ice_agent_end_remote(struct ice_agent *a, uint64_t now_us, const char *ufrag)
 {
+	struct ice_early_candidate early = {.is_end = true};
 	struct ice_generation *g = find(a, ufrag);
 
-	if (g)
+	if (g) {
 		g->remote_ended = true;
-	else if (ufrag)
-		*new_early(a) = (struct ice_early_candidate){.ufrag_hash = hash_ufrag(ufrag),
-							     .is_end = true};
+	} else if (ufrag) {
+		early.ufrag_hash = hash_ufrag(ufrag);
+		drop_count(&a->engine->drops, add_early(a, &early) == OK ? OK : DROP_LIMIT);
+	}
 	ice_agent_update(a, now_us);
 }

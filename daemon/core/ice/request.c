@@ -71,6 +71,17 @@ void ice_request_move(struct ice_request_table *t, struct ice_request *to, struc
 	link_in(t, to);
 }
 
+void ice_request_relocate(struct ice_request_table *t, struct ice_request *to,
+			  const struct ice_request *from)
+{
+	for (struct ice_request **p = bucket_of(t, from->txn.txid); *p; p = &(*p)->next) {
+		if (*p != from)
+			continue;
+		*p = to;
+		return;
+	}
+}
+
 struct ice_request *ice_request_find(const struct ice_request_table *t,
 				     const uint8_t txid[static STUN_TXID_BYTES])
 {

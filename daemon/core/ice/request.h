@@ -53,6 +53,9 @@ void ice_request_stop(struct ice_request_table *t, struct ice_request *r);
 /* Takes over the activity of @from into @to, which must not be active. */
 void ice_request_move(struct ice_request_table *t, struct ice_request *to,
 		      struct ice_request *from);
+/* @to is a copy of @from, whose memory goes away. */
+void ice_request_relocate(struct ice_request_table *t, struct ice_request *to,
+			  const struct ice_request *from);
 /* Return: the active request with this id, or NULL. */
 struct ice_request *ice_request_find(const struct ice_request_table *t,
 				     const uint8_t txid[static STUN_TXID_BYTES]);

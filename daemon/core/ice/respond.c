@@ -1,4 +1,5 @@
 /* The side that answers: Binding requests from the peer and from strangers (RFC 8445 s. 7.3). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/ice/agent.h"
@@ -80,7 +81,9 @@ static void remember(struct ice_generation *g, const struct ice_early *new)
 			return;
 		}
 	}
-	if (g->early_count < ICE_MAX_EARLY)
+	if (!g->early)
+		g->early = calloc(ICE_MAX_EARLY, sizeof(*g->early));
+	if (g->early && g->early_count < ICE_MAX_EARLY)
 		g->early[g->early_count++] = *new;
 	else
 		g->agent->engine->drops.count[DROP_LIMIT]++;
@@ -178,6 +181,8 @@ void ice_respond_to_early(struct ice_generation *g, uint64_t now_us)
 			on_check(g, &g->early[i], now_us);
 	}
 	g->early_count = 0;
+	free(g->early);
+	g->early = NULL;
 }
 
 /* The request is authentic. */

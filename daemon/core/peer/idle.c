@@ -28,6 +28,7 @@ void idle_on_deadline(struct peer *p, uint64_t now_us)
 	if (now_us < idle_deadline(p))
 		return;
 	p->idle = true;
+	session_rest(p->current);
 	ice_agent_set_idle(p->current->agent, now_us, true);
 }
 

@@ -53,6 +53,7 @@ static enum err create_parts(struct overlay *o, const struct overlay_params *par
 	};
 	enum err e;
 
+	secret_pool_init(&o->secrets, sizeof(struct session_secret));
 	o->noise = secret_alloc(sizeof(*o->noise));
 	o->peers = calloc(params->max_peers, sizeof(*o->peers));
 	if (!o->noise || !o->peers)
@@ -142,6 +143,7 @@ void overlay_destroy(struct overlay *o)
 	heap_fini(&o->timers);
 	free(o->peers);
 	secret_free(o->noise);
+	secret_pool_fini(&o->secrets);
 	free(o);
 }
 

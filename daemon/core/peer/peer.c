@@ -276,7 +276,7 @@ void peer_on_ice(struct overlay *o, uint64_t now_us, const struct ice_event *e)
 		on_agent_state(o, p, s, now_us, e->state);
 	else if (e->type != ICE_EVENT_PATH)
 		restart_on_ice(o, p, now_us, e);
-	else if (e->has_path && s->tx)
+	else if (e->has_path && s->secret)
 		session_on_path(o, p, s, now_us, &e->path);
 	peer_update_timer(o, p);
 }

@@ -39,6 +39,7 @@
 
 #include "daemon/core/base/fifo.h"
 #include "daemon/core/base/heap.h"
+#include "daemon/core/crypto/secret.h"
 #include "daemon/core/noise/handshake.h"
 #include "daemon/core/peer/control.h"
 #include "daemon/core/peer/overlay.h"
@@ -87,10 +88,11 @@ struct session {
 	uint8_t lanes;		       /* that the peer uses */
 	uint32_t features;	       /* of the peer: SIGNAL_FEATURE_* */
 	uint16_t mtu_bytes;	       /* of the peer's TUN device; 0: not known */
-	struct session_secret *secret; /* NULL until there are keys */
-	struct tunnel_tx *tx;	       /* the control lane */
+	struct session_secret *secret; /* NULL until there are keys; of overlay.secrets */
+	struct tunnel_lane lane;       /* the control lane */
+	struct aead *key;	       /* prepared for it; made anew if need be */
 	char remote_ufrag[ICE_UFRAG_MAX_BYTES + 1]; /* of the ICE generation that it belongs to */
-	bool shared;	     /* the peer is known to have the keys */
+	bool shared;				    /* the peer is known to have the keys */
 	bool has_path;
 	struct ice_path path;
 	bool heard;	     /* authenticated data came over it */
@@ -165,7 +167,7 @@ struct peer {
 	uint64_t pause_until_us;
 	uint64_t pause_us;
 	uint64_t last_offer_us; /* when the last offer was looked at */
-	uint64_t move_us;  /* not before is its path moved to another relay again */
+	uint64_t move_us;	/* not before is its path moved to another relay again */
 	uint32_t activity; /* packets that our busiest lane sealed between the last two looks */
 	uint64_t sealed_packets;
 	uint64_t unanswered_us; /* since when packets go out and nothing comes back; 0 = not so */
@@ -180,7 +182,8 @@ struct peer {
 struct overlay {
 	struct random_source random;
 	struct overlay_params params;
-	struct dh_keypair *noise; /* secret memory */
+	struct dh_keypair *noise;   /* secret memory */
+	struct secret_pool secrets; /* of sessions */
 	uint8_t authority_public[SIGN_PUBLIC_BYTES];
 	uint8_t certificate[CERT_MAX_BYTES];
 	size_t certificate_len;
@@ -405,6 +408,8 @@ void session_retire(struct overlay *o, struct peer *p, struct session *s, uint64
 MUST_USE enum err session_start(struct overlay *o, struct peer *p, struct session *s,
 				struct noise *n, uint32_t remote_index, uint8_t lanes,
 				uint64_t now_us);
+/* It is not used for some time: keeps what cannot be made again only. */
+void session_rest(struct session *s);
 /* New keys go over the path of the old ones. */
 void session_take_path(struct session *s, const struct session *from);
 struct session *session_of_index(struct peer *p, uint32_t local_index);

@@ -102,7 +102,7 @@ void rekey_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 	struct session *s = p->current;
 
 	p->rekey_us = DEADLINE_NONE;
-	if (!s || !s->tx)
+	if (!s || !s->secret)
 		return;
 	switch (tunnel_rekey_get_state(&s->rekey, now_us)) {
 	case TUNNEL_REKEY_FRESH:

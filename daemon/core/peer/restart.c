@@ -309,7 +309,7 @@ static bool give_up_fruitless(struct overlay *o, struct peer *p, uint64_t now_us
 	struct peer_restart *r = &p->restart;
 	uint64_t again_us = r->again_us ? r->again_us : AGAIN_MIN_US, wait_us = again_us;
 
-	if (!p->next || !p->next->restart || !p->next->tx || p->next->heard)
+	if (!p->next || !p->next->restart || !p->next->secret || p->next->heard)
 		return false;
 	/* Our answer may have a long way, or be lost: then the offer comes again. */
 	if (!p->next->shared && wait_us < RESEND_MAX_US)
@@ -461,7 +461,7 @@ void restart_on_ice(struct overlay *o, struct peer *p, uint64_t now_us, const st
 			restart_want(o, p, now_us, OVERLAY_RESTART_RELAYED);
 	} else if (e->type == ICE_EVENT_NEXT_FAILED) {
 		on_failed(o, p, now_us);
-	} else if (e->type == ICE_EVENT_NEXT_PATH && next && next->restart && next->tx) {
+	} else if (e->type == ICE_EVENT_NEXT_PATH && next && next->restart && next->secret) {
 		if (!e->has_path) {
 			next->has_path = false;
 			return;

@@ -109,8 +109,8 @@ void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
 	if (s->agent)
 		ice_agent_close(s->agent, now_us);
 	noise_destroy(s->noise);
-	tunnel_tx_destroy(s->tx);
-	secret_free(s->secret);
+	aead_destroy(s->key);
+	secret_pool_put(&o->secrets, s->secret);
 	free(s->message);
 	free(s);
 }
@@ -165,9 +165,8 @@ static void outdate_before(struct peer *p, const struct session *s, uint64_t now
 enum err session_start(struct overlay *o, struct peer *p, struct session *s, struct noise *n,
 		       uint32_t remote_index, uint8_t lanes, uint64_t now_us)
 {
-	struct session_secret *secret = secret_alloc(sizeof(*secret));
+	struct session_secret *secret = secret_pool_get(&o->secrets);
 	uint8_t hash[NOISE_HASH_BYTES];
-	struct tunnel_tx *tx = NULL;
 	enum err e = ERR_NO_MEMORY;
 
 	if (!secret)
@@ -175,11 +174,11 @@ enum err session_start(struct overlay *o, struct peer *p, struct session *s, str
 	e = noise_split(n, secret->send_key, secret->receive_key, hash);
 	if (e != OK)
 		goto err;
-	e = tunnel_tx_create(&tx, s->cipher, secret->send_key, remote_index, 0);
+	e = aead_create(&s->key, s->cipher, secret->send_key);
 	if (e != OK)
 		goto err;
 	s->secret = secret;
-	s->tx = tx;
+	s->lane.receiver_index = remote_index;
 	s->remote_index = remote_index;
 	s->lanes = lanes;
 	s->order = ++p->last_order;
@@ -189,8 +188,29 @@ enum err session_start(struct overlay *o, struct peer *p, struct session *s, str
 		trickle_send(o, p, s, now_us);
 	return OK;
 err:
-	secret_free(secret);
+	secret_pool_put(&o->secrets, secret);
 	return e;
+}
+
+void session_rest(struct session *s)
+{
+	aead_destroy(s->key);
+	s->key = NULL;
+	free(s->message);
+	s->message = NULL;
+}
+
+/* On the control lane. @s has keys. */
+static enum err seal(struct session *s, const uint8_t *plain, size_t len, uint8_t *out, size_t cap,
+		     size_t *ret_len)
+{
+	enum err e = OK;
+
+	if (!s->key)
+		e = aead_create(&s->key, s->cipher, s->secret->send_key);
+	return e == OK ? tunnel_lane_seal(&s->lane, s->key, TUNNEL_TYPE_DATA, plain, len, out, cap,
+					  ret_len)
+		       : e;
 }
 
 enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain, size_t len)
@@ -198,9 +218,9 @@ enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain
 	struct ice_transmit t = {0};
 	enum err e;
 
-	if (!s->has_path || !s->tx || !s->shared)
+	if (!s->has_path || !s->secret || !s->shared)
 		return ERR_WRONG_STATE;
-	e = tunnel_seal(s->tx, plain, len, o->scratch, sizeof(o->scratch), &t.len);
+	e = seal(s, plain, len, o->scratch, sizeof(o->scratch), &t.len);
 	if (e != OK)
 		return e;
 	t.socket = s->path.socket;
@@ -235,10 +255,10 @@ enum err session_forward_control(struct overlay *o, const struct peer *p, struct
 	size_t len;
 	enum err e = control_encode(m, plain, sizeof(plain), &len);
 
-	if (e == OK && !s->tx)
+	if (e == OK && !s->secret)
 		e = ERR_WRONG_STATE;
 	if (e == OK)
-		e = tunnel_seal(s->tx, plain, len, o->plain, sizeof(o->plain), &forward.body_len);
+		e = seal(s, plain, len, o->plain, sizeof(o->plain), &forward.body_len);
 	if (e != OK)
 		return e;
 	random_bytes(&o->random, forward.xid, sizeof(forward.xid));

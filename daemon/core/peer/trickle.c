@@ -52,7 +52,7 @@ void trickle_on_local(struct overlay *o, uint64_t now_us)
 		struct session *all[] = {p->current, p->next};
 
 		for (size_t i = 0; p->in_use && i < ARRAY_SIZE(all); i++) {
-			if (!all[i] || !(all[i]->agent || all[i]->restart) || !all[i]->tx)
+			if (!all[i] || !(all[i]->agent || all[i]->restart) || !all[i]->secret)
 				continue;
 			all[i]->told = 0;
 			trickle_send(o, p, all[i], now_us);

@@ -49,9 +49,41 @@ static void starting_twice_is_fine(void **state)
 	assert_int_equal(crypto_start(), OK);
 }
 
+/* More than one block; slots are distinct, zero when they come, and come again. */
+static void pool_of_secrets(void **state)
+{
+	uint8_t *slots[200];
+	struct secret_pool p;
+
+	(void)state;
+	secret_pool_init(&p, 61);
+	for (size_t round = 0; round < 2; round++) {
+		void *blocks = p.blocks;
+
+		for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+			slots[i] = secret_pool_get(&p);
+			assert_non_null(slots[i]);
+			for (size_t k = 0; k < 61; k++)
+				assert_int_equal(slots[i][k], 0);
+			memset(slots[i], (int)i, 61);
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+			for (size_t k = 0; k < 61; k++)
+				assert_int_equal(slots[i][k], (uint8_t)i);
+		}
+		if (round == 1)
+			assert_ptr_equal(p.blocks, blocks);
+		for (size_t i = 0; i < ARRAY_SIZE(slots); i++)
+			secret_pool_put(&p, slots[i]);
+	}
+	secret_pool_put(&p, NULL);
+	secret_pool_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pool_of_secrets),
 		cmocka_unit_test(memory_is_zeroed_and_wiped),
 		cmocka_unit_test(comparing),
 		cmocka_unit_test(starting_twice_is_fine),
