@@ -15,7 +15,7 @@
 #include "tun/netcfg.h"
 
 #define APP_MAX_SOCKETS	  16
-#define APP_MAX_PEERS	  1024
+#define APP_MAX_PEERS	  10000
 #define APP_QUEUE_PACKETS 1024
 #define APP_MAX_PINGS	  32
 #define APP_MAX_SERVERS	  32
@@ -138,7 +138,9 @@ struct run {
 	bool was_registered;
 	bool stamps_changed; /* since they were saved */
 	uint64_t started_us;
+	bool routes_changed;	/* since the data plane had them */
 	uint64_t moved_packets; /* until the last tick */
+	uint64_t rest_us;	/* when keys were given back */
 	unsigned int quiet_s;	/* since one moved, or since the start */
 	struct app_ping pings[APP_MAX_PINGS];
 	uint64_t heard_us[APP_MAX_PEERS]; /* last_rx_us that the overlay was told */

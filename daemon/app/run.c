@@ -15,6 +15,8 @@
 #define QUIET_S 10
 /* For so long a peer that cannot be reached makes the helper hurry. */
 #define HURRY_US (300 * US_PER_S)
+/* Without packets, until the prepared keys of a session are given back; twice that at most. */
+#define KEY_REST_US (60 * US_PER_S)
 
 /* --- what the overlay wants --- */
 
@@ -150,8 +152,22 @@ static void on_restart(struct run *r, const struct overlay_event *e)
 			 log_quote(overlay_restart_cause_text(e->restart_cause)).text);
 }
 
+/* Before any other event: a peer's number may be another peer's then. */
+static void flush_routes(struct run *r)
+{
+	if (!r->routes_changed)
+		return;
+	r->routes_changed = false;
+	if (data_plane_set_routes(r->data, overlay_routes(r->overlay)) != OK)
+		log_error("routes.set", "error=%s", err_name(ERR_NO_MEMORY));
+}
+
 static void on_event(struct run *r, const struct overlay_event *e)
 {
+	if (e->type == OVERLAY_EVENT_ROUTES)
+		r->routes_changed = true;
+	else
+		flush_routes(r);
 	events_on_overlay(r, e);
 	switch (e->type) {
 	case OVERLAY_EVENT_PEER_STATE:
@@ -179,8 +195,6 @@ static void on_event(struct run *r, const struct overlay_event *e)
 		data_plane_clear_path(r->data, e->peer);
 		break;
 	case OVERLAY_EVENT_ROUTES:
-		if (data_plane_set_routes(r->data, overlay_routes(r->overlay)) != OK)
-			log_error("routes.set", "error=%s", err_name(ERR_NO_MEMORY));
 		break;
 	case OVERLAY_EVENT_REGISTERED:
 		on_registered(r);
@@ -242,6 +256,7 @@ void run_pump(struct run *r)
 		}
 		while (overlay_pop_event(r->overlay, &e))
 			on_event(r, &e);
+		flush_routes(r);
 		/* After the events: a packet may be the first under keys that one of them announced. */
 		while (overlay_pop_inject(r->overlay, &from, r->buf, sizeof(r->buf), &len)) {
 			uint16_t socket =
@@ -277,7 +292,13 @@ static void save_stamps(struct run *r)
 
 static void watch_quiet(struct run *r)
 {
+	uint64_t now_us = app_now_us();
 	struct data_counters c;
+
+	if (now_us >= r->rest_us + KEY_REST_US) {
+		(void)data_plane_rest(r->data, r->rest_us);
+		r->rest_us = now_us;
+	}
 
 	data_plane_counters(r->data, &c);
 	if (c.tun_in + c.rx_tun != r->moved_packets)

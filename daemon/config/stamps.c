@@ -7,7 +7,7 @@
 #include "daemon/core/cbor/item.h"
 #include "daemon/log/log.h"
 
-#define MAX_STAMPS 4096
+#define MAX_STAMPS 16384
 /* An array of pairs: 1 + (2 + identifier) + 9 bytes each. */
 #define FILE_BYTES (16 + MAX_STAMPS * (1 + 2 + IDENTIFIER_BYTES + 9))
 

@@ -147,6 +147,10 @@ MUST_USE enum err data_plane_add_session(struct data_plane *d,
  * unknown index is fine. */
 void data_plane_remove_session(struct data_plane *d, uint32_t local_index);
 
+/* Prepared keys of sessions that have moved nothing since @before_us, CLOCK_MONOTONIC, are given back: they
+ * take a kilobyte for each worker and direction. The next packet prepares them again. Return: how many. */
+size_t data_plane_rest(struct data_plane *d, uint64_t before_us);
+
 struct data_path {
 	uint16_t socket;
 	struct netaddr remote;

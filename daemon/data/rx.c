@@ -56,6 +56,7 @@ struct rx {
 	struct iovec vectors[SLOTS];
 	union gro_control controls[SLOTS];
 	union net_sockaddr sources[SLOTS];
+	const struct session *opened; /* the last one, to compare with only */
 	size_t staged_count;
 	bool is_out_of_order;
 	struct staged staged[STAGE_PACKETS];
@@ -343,13 +344,14 @@ static void stage(struct worker *w, const struct session *s, const struct tunnel
 static enum err open_packet(struct worker *w, struct session *s, const struct tunnel_header *h,
 			    uint8_t *buf, size_t len, size_t *ret_len)
 {
-	struct session_worker *mine = &s->workers[w->number];
+	struct aead *key = session_key(&s->workers[w->number].rx_key, s->cipher, s->receive_key);
 
-	if (!mine->rx_key && aead_create(&mine->rx_key, s->cipher, s->receive_key) != OK) {
-		mine->rx_key = NULL;
+	if (!key)
 		return DROP_LIMIT;
-	}
-	return tunnel_windows_open(s->windows, mine->rx_key, h, buf, len, buf + TUNNEL_HEADER_BYTES,
+	if (s != w->rx->opened)
+		aead_prefetch(key);
+	w->rx->opened = s;
+	return tunnel_windows_open(s->windows, key, h, buf, len, buf + TUNNEL_HEADER_BYTES,
 				   len - TUNNEL_HEADER_BYTES, ret_len);
 }
 

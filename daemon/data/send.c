@@ -133,21 +133,12 @@ static void add_to_train(struct worker *w, struct path *p, uint8_t *datagram, si
 	s->used += len;
 }
 
-static struct aead *seal_key(struct worker *w, struct session *session)
-{
-	struct session_worker *mine = &session->workers[w->number];
-
-	if (!mine->tx_key && aead_create(&mine->tx_key, session->cipher, session->send_key) != OK)
-		mine->tx_key = NULL;
-	return mine->tx_key;
-}
-
 static void seal(struct worker *w, struct path *p, uint8_t type, const uint8_t *inner, size_t len,
 		 bool alone)
 {
 	struct sender *s = w->sender;
 	struct session_worker *mine = &p->session->workers[w->number];
-	struct aead *key = seal_key(w, p->session);
+	struct aead *key = session_key(&mine->tx_key, p->session->cipher, p->session->send_key);
 	size_t prefix = p->channel ? CHANNEL_HEADER_BYTES : 0, sealed;
 	uint8_t *out;
 

@@ -30,8 +30,8 @@ struct data_stats session_stats(const struct session *s)
 static void session_destroy(struct session *s)
 {
 	for (unsigned int i = 0; i < s->plane->worker_count; i++) {
-		aead_destroy(s->workers[i].tx_key);
-		aead_destroy(s->workers[i].rx_key);
+		aead_destroy(atomic_load(&s->workers[i].tx_key));
+		aead_destroy(atomic_load(&s->workers[i].rx_key));
 	}
 	tunnel_windows_destroy(s->windows);
 	free(s->allowed);
@@ -182,6 +182,58 @@ void data_plane_remove_peer(struct data_plane *d, uint32_t peer)
 		session_remove(d, s);
 	qsbr_synchronize(&d->qsbr);
 	memset(&d->peers[peer].past, 0, sizeof(d->peers[peer].past));
+}
+
+/* --- rest ------------------------------------------------------------------------------------ */
+
+struct resting_key {
+	struct aead *key;
+	struct qsbr_item retired;
+};
+
+static void resting_key_free(struct qsbr_item *item)
+{
+	struct resting_key *k = container_of(item, struct resting_key, retired);
+
+	aead_destroy(k->key);
+	free(k);
+}
+
+/* Return: whether there was one. */
+static bool key_rest(struct data_plane *d, struct aead *_Atomic *place)
+{
+	struct resting_key *k;
+
+	if (!atomic_load(place))
+		return false;
+	k = malloc(sizeof(*k));
+	if (!k)
+		return false;
+	k->key = atomic_exchange(place, NULL);
+	qsbr_retire(&d->qsbr, &k->retired, resting_key_free);
+	return true;
+}
+
+size_t data_plane_rest(struct data_plane *d, uint64_t before_us)
+{
+	size_t count = 0;
+
+	for (size_t peer = 0; peer < d->max_peers; peer++) {
+		for (struct session *s = d->peers[peer].sessions; s; s = s->peer_next) {
+			/* One that was removed may be freed by any retirement. */
+			for (unsigned int i = 0; !s->is_removed && i < d->worker_count; i++) {
+				struct session_worker *w = &s->workers[i];
+
+				/* Times of the worker's present turn may not be there yet: then it
+				 * prepares the key again. */
+				if (counter_get(&w->last_tx_us) < before_us)
+					count += key_rest(d, &w->tx_key);
+				if (counter_get(&w->last_rx_us) < before_us)
+					count += key_rest(d, &w->rx_key);
+			}
+		}
+	}
+	return count;
 }
 
 /* --- paths and routes ------------------------------------------------------------------------ */

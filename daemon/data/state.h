@@ -47,8 +47,9 @@ static inline void counter_add(counter *c, uint64_t n)
 /* What one worker does to a session; the worker's own but for the counters. */
 struct session_worker {
 	_Alignas(64) struct tunnel_lane lane;
-	/* Prepared with the worker's first packet of the direction, for it costs a kilobyte. */
-	struct aead *tx_key, *rx_key;
+	/* Prepared with the worker's first packet of the direction, for it costs a kilobyte; unpublished by
+	 * control when they are not used for some time. */
+	struct aead *_Atomic tx_key, *_Atomic rx_key;
 	counter rx_packets, rx_bytes, tx_packets, tx_bytes, last_rx_us, last_tx_us;
 };
 
@@ -208,6 +209,17 @@ static inline void stats_add(struct data_stats *sum, const struct data_stats *s)
 		sum->last_rx_us = s->last_rx_us;
 	if (s->last_tx_us > sum->last_tx_us)
 		sum->last_tx_us = s->last_tx_us;
+}
+
+/* By worker @w, which has its own: the key in @place, prepared if need be. Return: NULL when it cannot be. */
+static inline struct aead *session_key(struct aead *_Atomic *place, enum aead_cipher cipher,
+				       const uint8_t *bytes)
+{
+	struct aead *key = atomic_load(place);
+
+	if (!key && aead_create(&key, cipher, bytes) == OK)
+		atomic_store(place, key);
+	return key;
 }
 
 /* Over a session's workers. By control. */

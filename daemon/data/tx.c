@@ -174,10 +174,13 @@ static void tx_too_long(struct worker *w, struct path *p, uint8_t *packet, size_
 static void tx_on_path(struct worker *w, struct path *p, uint8_t *packet, size_t len,
 		       const struct segment_hints *hints)
 {
+	struct aead *key = atomic_load(&p->session->workers[w->number].tx_key);
 	struct segmenter s;
 	uint8_t *out;
 	enum err e;
 
+	if (key)
+		aead_prefetch(key);
 	if (p->is_found && hints->segment_bytes == 0)
 		segment_clamp_mss(packet, len, p->max_bytes, hints->is_partial);
 	e = segment_begin(&s, packet, len, hints, p->max_bytes, p->session->takes_partial);

@@ -11,11 +11,16 @@
 
 #define NONCE_BYTES AEAD_NONCE_BYTES
 
+/* One block, so that the key is where its owner points to. */
 struct aead {
-	enum aead_cipher cipher;
-	struct aead_mb *mb; /* does it all; or NULL */
-	EVP_CIPHER_CTX *ctx;
+	_Alignas(AEAD_MB_ALIGN) enum aead_cipher cipher;
+	EVP_CIPHER_CTX *ctx; /* NULL: a struct aead_mb behind this one does it all */
 };
+
+static struct aead_mb *mb_of(const struct aead *a)
+{
+	return (struct aead_mb *)(uintptr_t)(a + 1);
+}
 
 static void nonce_le(uint64_t counter, uint8_t ret[static NONCE_BYTES])
 {
@@ -103,22 +108,20 @@ enum err aead_create(struct aead **ret, enum aead_cipher cipher,
 		     const uint8_t key[static AEAD_KEY_BYTES])
 {
 	const EVP_CIPHER *evp = evp_cipher(cipher);
+	size_t bytes = sizeof(struct aead) + (aead_mb_serves(cipher) ? aead_mb_bytes() : 0);
 	struct aead *a;
 
 	if (!evp)
 		return ERR_INVALID;
-	a = calloc(1, sizeof(*a));
+	a = aligned_alloc(AEAD_MB_ALIGN, bytes);
 	if (!a)
 		return ERR_NO_MEMORY;
+	memset(a, 0, bytes);
 	a->cipher = cipher;
 	if (aead_mb_serves(cipher)) {
-		enum err e = aead_mb_create(&a->mb, cipher, key);
-
-		if (e)
-			free(a);
-		else
-			*ret = a;
-		return e;
+		aead_mb_init(mb_of(a), cipher, key);
+		*ret = a;
+		return OK;
 	}
 	a->ctx = EVP_CIPHER_CTX_new();
 	if (!a->ctx || EVP_CipherInit_ex(a->ctx, evp, NULL, key, NULL, 1) != 1) {
@@ -129,11 +132,20 @@ enum err aead_create(struct aead **ret, enum aead_cipher cipher,
 	return OK;
 }
 
+void aead_prefetch(const struct aead *a)
+{
+	size_t bytes = sizeof(*a) + (a->ctx ? 0 : aead_mb_bytes());
+
+	for (size_t at = 0; at < bytes; at += AEAD_MB_ALIGN)
+		__builtin_prefetch((const uint8_t *)a + at);
+}
+
 void aead_destroy(struct aead *a)
 {
 	if (!a)
 		return;
-	aead_mb_destroy(a->mb);
+	if (!a->ctx)
+		sodium_memzero(mb_of(a), aead_mb_bytes());
 	EVP_CIPHER_CTX_free(a->ctx);
 	free(a);
 }
@@ -198,8 +210,8 @@ enum err aead_seal(struct aead *a, uint64_t counter, const uint8_t *ad, size_t a
 		return null_seal(in, len, out);
 #endif
 	nonce_for(a, counter, nonce);
-	if (a->mb) {
-		aead_mb_seal(a->mb, nonce, ad, ad_len, in, len, out);
+	if (!a->ctx) {
+		aead_mb_seal(mb_of(a), nonce, ad, ad_len, in, len, out);
 		return OK;
 	}
 	if (!begin(a, nonce, true) || !update(a, ad, ad_len, in, len, out) ||
@@ -225,8 +237,8 @@ enum err aead_open(struct aead *a, uint64_t counter, const uint8_t *ad, size_t a
 		return null_open(in, text_len, out);
 #endif
 	nonce_for(a, counter, nonce);
-	if (a->mb) {
-		ok = aead_mb_open(a->mb, nonce, ad, ad_len, in, text_len, out);
+	if (!a->ctx) {
+		ok = aead_mb_open(mb_of(a), nonce, ad, ad_len, in, text_len, out);
 	} else {
 		memcpy(tag, in + text_len, sizeof(tag));
 		ok = begin(a, nonce, false) &&

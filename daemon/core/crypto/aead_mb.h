@@ -14,6 +14,7 @@
 #include "daemon/core/crypto/aead.h"
 
 #define AEAD_NONCE_BYTES 12
+#define AEAD_MB_ALIGN	 64
 
 struct aead_mb;
 
@@ -24,11 +25,11 @@ void aead_mb_enable(bool on);
 /* Return: whether keys for @cipher can be made here. */
 bool aead_mb_serves(enum aead_cipher cipher);
 
-/* Return: OK, ERR_NO_MEMORY. */
-MUST_USE enum err aead_mb_create(struct aead_mb **ret, enum aead_cipher cipher,
-				 const uint8_t key[static AEAD_KEY_BYTES]);
-/* Wipes; NULL is fine. */
-void aead_mb_destroy(struct aead_mb *a);
+/* A multiple of AEAD_MB_ALIGN. */
+size_t aead_mb_bytes(void);
+/* @a: aead_mb_bytes() of memory, aligned to AEAD_MB_ALIGN. To be wiped by the caller. */
+void aead_mb_init(struct aead_mb *a, enum aead_cipher cipher,
+		  const uint8_t key[static AEAD_KEY_BYTES]);
 void aead_mb_seal(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE_BYTES],
 		  const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len, uint8_t *out);
 /* @len without the tag, which follows the text. Return: whether it is authentic; @out is written in

@@ -10,9 +10,14 @@ _Static_assert(TUNNEL_LANE_MAX_PACKETS <= TUNNEL_WINDOW_NUMBERS, "a window knows
 
 /* --- parts ----------------------------------------------------------------------------------- */
 
+struct lane_window {
+	struct tunnel_window_first first;
+	struct tunnel_window *_Atomic later; /* NULL: nothing seen of it */
+};
+
 struct tunnel_windows {
 	uint8_t lanes;
-	struct tunnel_window *_Atomic windows[]; /* one a lane; NULL: nothing seen */
+	struct lane_window windows[];
 };
 
 enum err tunnel_lane_seal(struct tunnel_lane *l, struct aead *key, uint8_t type, const uint8_t *in,
@@ -50,47 +55,65 @@ enum err tunnel_windows_create(struct tunnel_windows **ret, uint8_t lanes)
 void tunnel_windows_destroy(struct tunnel_windows *w)
 {
 	for (uint8_t i = 0; w && i < w->lanes; i++)
-		free(atomic_load(&w->windows[i]));
+		free(atomic_load(&w->windows[i].later));
 	free(w);
 }
 
-/* The window of a lane that has sent something authentic; whoever comes first makes it. */
-static struct tunnel_window *window_make(struct tunnel_windows *w, uint8_t lane)
+static enum err window_check(const struct lane_window *w, uint64_t number)
+{
+	const struct tunnel_window *later;
+
+	if (number < TUNNEL_WINDOW_FIRST)
+		return tunnel_window_first_check(&w->first, number);
+	later = atomic_load_explicit(&w->later, memory_order_acquire);
+	return later ? tunnel_window_check(later, number) : OK;
+}
+
+/* Whoever comes first makes it. Return: NULL without memory. */
+static struct tunnel_window *window_make(struct lane_window *w)
 {
 	struct tunnel_window *made = calloc(1, sizeof(*made)), *present = NULL;
 
 	if (!made)
 		return NULL;
-	if (atomic_compare_exchange_strong(&w->windows[lane], &present, made))
+	if (atomic_compare_exchange_strong(&w->later, &present, made))
 		return made;
 	free(made);
 	return present;
+}
+
+static enum err window_commit(struct lane_window *w, uint64_t number)
+{
+	struct tunnel_window *later;
+
+	if (number < TUNNEL_WINDOW_FIRST)
+		return tunnel_window_first_commit(&w->first, number);
+	later = atomic_load_explicit(&w->later, memory_order_acquire);
+	if (!later)
+		later = window_make(w);
+	return later ? tunnel_window_commit(later, number) : DROP_LIMIT;
 }
 
 enum err tunnel_windows_open(struct tunnel_windows *w, struct aead *key,
 			     const struct tunnel_header *header, const uint8_t *packet, size_t len,
 			     uint8_t *out, size_t cap, size_t *ret_len)
 {
-	struct tunnel_window *window;
+	struct lane_window *window;
 	enum err e;
 
 	if (header->lane >= w->lanes || header->number >= TUNNEL_LANE_MAX_PACKETS)
 		return DROP_MALFORMED;
 	if (cap < len - TUNNEL_OVERHEAD_BYTES)
 		return ERR_NO_SPACE;
-	window = atomic_load_explicit(&w->windows[header->lane], memory_order_acquire);
-	e = window ? tunnel_window_check(window, header->number) : OK;
+	window = &w->windows[header->lane];
+	e = window_check(window, header->number);
 	if (e != OK)
 		return e;
 	e = aead_open(key, header->counter, packet, TUNNEL_HEADER_BYTES,
 		      packet + TUNNEL_HEADER_BYTES, len - TUNNEL_HEADER_BYTES, out);
 	if (e != OK)
 		return e;
-	if (!window)
-		window = window_make(w, header->lane);
-	if (!window)
-		return DROP_LIMIT;
-	e = tunnel_window_commit(window, header->number);
+	e = window_commit(window, header->number);
 	if (e != OK)
 		return e;
 	*ret_len = len - TUNNEL_OVERHEAD_BYTES;

@@ -9,7 +9,7 @@
  *
  * and put together, for one thread: `struct tunnel_tx` is a lane and the key we send with, `struct
  * tunnel_rx` the windows and the key we receive with. None of them needs a lock, and nothing is
- * allocated for a packet; windows allocate 2 KiB with the first authentic packet of a lane. A host
+ * allocated for a packet; windows allocate 2 KiB once a lane has sent some hundred packets. A host
  * that sends from three threads has three lanes of the same key. THE CALLER MUST NEVER use a key with
  * two lanes of the same number: that would use nonces twice. Within a lane a number is used once,
  * whatever happens: it is taken before sealing and not given back.

@@ -2,6 +2,22 @@
 
 _Static_assert((TUNNEL_WINDOW_BLOCKS & (TUNNEL_WINDOW_BLOCKS - 1)) == 0, "a ring");
 
+enum err tunnel_window_first_check(const struct tunnel_window_first *w, uint64_t number)
+{
+	uint64_t word = atomic_load_explicit(&w->words[number / 64], memory_order_relaxed);
+
+	return word >> number % 64 & 1 ? DROP_REPLAY : OK;
+}
+
+enum err tunnel_window_first_commit(struct tunnel_window_first *w, uint64_t number)
+{
+	uint64_t bit = 1ULL << number % 64;
+
+	return atomic_fetch_or_explicit(&w->words[number / 64], bit, memory_order_relaxed) & bit
+		       ? DROP_REPLAY
+		       : OK;
+}
+
 static uint64_t block_of(uint64_t number)
 {
 	return number / TUNNEL_WINDOW_BLOCK_BITS;

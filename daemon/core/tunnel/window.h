@@ -25,6 +25,10 @@
  *	return tunnel_window_commit(w, number);
  *
  * A window of zeros has seen nothing.
+ *
+ * The first TUNNEL_WINDOW_FIRST numbers of a lane have a bit each in a `struct tunnel_window_first`, which
+ * is the whole window of the many lanes that never send more: no ring is needed for them. Such a number is
+ * never too old.
  */
 #ifndef ICETUN_TUNNEL_WINDOW_H
 #define ICETUN_TUNNEL_WINDOW_H
@@ -45,6 +49,17 @@
 struct tunnel_window {
 	_Atomic uint64_t blocks[TUNNEL_WINDOW_BLOCKS];
 };
+
+/* Numbers below this are in the first window alone. */
+#define TUNNEL_WINDOW_FIRST 512
+
+struct tunnel_window_first {
+	_Atomic uint64_t words[TUNNEL_WINDOW_FIRST / 64];
+};
+
+/* As the two below, for numbers below TUNNEL_WINDOW_FIRST. */
+MUST_USE enum err tunnel_window_first_check(const struct tunnel_window_first *w, uint64_t number);
+MUST_USE enum err tunnel_window_first_commit(struct tunnel_window_first *w, uint64_t number);
 
 /* Return: OK when @number was not seen and is not too old; DROP_REPLAY. */
 MUST_USE enum err tunnel_window_check(const struct tunnel_window *w, uint64_t number);

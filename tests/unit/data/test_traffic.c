@@ -97,6 +97,25 @@ static void test_path_switch_loses_nothing(void **state)
 	close(taps[1]);
 }
 
+static void test_keys_rest(void **state)
+{
+	struct data_stats stats;
+
+	(void)state;
+	host_link(&a, &b, 1000, CIPHER);
+	assert_int_equal(data_plane_rest(a.plane, UINT64_MAX), 0); /* there are none yet */
+	for (uint64_t i = 1; i <= 3; i++) {
+		host_say(&a, &a.overlay, &b.overlay, 100, i);
+		assert_int_equal(host_hear(&b, 100), i);
+		assert_true(data_plane_session_stats(a.plane, 1001, &stats));
+		/* Used since. */
+		assert_int_equal(data_plane_rest(a.plane, stats.last_tx_us), 0);
+		assert_int_equal(data_plane_rest(a.plane, UINT64_MAX), 1);
+		assert_int_equal(data_plane_rest(a.plane, UINT64_MAX), 0);
+		assert_int_equal(data_plane_rest(b.plane, UINT64_MAX), 1);
+	}
+}
+
 struct talker {
 	struct host *host;
 	const struct netaddr *to;
@@ -218,6 +237,9 @@ static void test_everything_changes_under_traffic(void **state)
 			data_plane_remove_session(a.plane, base + 1);
 		if (i % 7 == 0)
 			data_plane_remove_peer(b.plane, 1);
+		/* Keys go while they are used. */
+		(void)data_plane_rest(a.plane, UINT64_MAX);
+		(void)data_plane_rest(b.plane, UINT64_MAX);
 		if (i > 3) {
 			data_plane_remove_session(a.plane, base - 40 + 1);
 			data_plane_remove_session(b.plane, base - 40 + 2);
@@ -377,6 +399,7 @@ int main(void)
 		TEST(test_flood_starves_nobody),
 		TEST(test_random_datagrams),
 		TEST(test_nothing_is_left_behind),
+		TEST(test_keys_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

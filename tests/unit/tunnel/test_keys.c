@@ -190,6 +190,27 @@ static void test_replay(void **state)
 	link_fini(&l);
 }
 
+/* Where one window ends and the other begins. */
+static void test_replay_of_many(void **state)
+{
+	static struct packet packets[600];
+	struct link l;
+
+	(void)state;
+	link_init(&l, AEAD_AES_256_GCM);
+	for (size_t i = 0; i < ARRAY_SIZE(packets); i++)
+		packets[i] = seal(l.tx[0], "one of many");
+	for (size_t round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
+			const struct packet *p = &packets[i * 7 % ARRAY_SIZE(packets)];
+
+			/* 7 is prime to their number. */
+			assert_int_equal(open_packet(l.rx, p), round == 0 ? OK : DROP_REPLAY);
+		}
+	}
+	link_fini(&l);
+}
+
 /* Whatever is changed, the packet is refused, and the real one is still taken afterwards. */
 static void test_forged(void **state)
 {
@@ -347,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_counters_never_repeat),
 		cmocka_unit_test(test_exhausted),
 		cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_replay_of_many),
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_forged_number_does_not_move_window),
 		cmocka_unit_test(test_type),

@@ -251,6 +251,23 @@ static void test_threads(void **state)
 	free(r);
 }
 
+/* Each number once, in any order, however far ahead others are. */
+static void test_first(void **state)
+{
+	struct tunnel_window_first w = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i < TUNNEL_WINDOW_FIRST; i++) {
+		uint64_t number = i * 293 % TUNNEL_WINDOW_FIRST;
+
+		assert_int_equal(tunnel_window_first_check(&w, number), OK);
+		assert_int_equal(tunnel_window_first_check(&w, number), OK);
+		assert_int_equal(tunnel_window_first_commit(&w, number), OK);
+		assert_int_equal(tunnel_window_first_check(&w, number), DROP_REPLAY);
+		assert_int_equal(tunnel_window_first_commit(&w, number), DROP_REPLAY);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_two_interleaved_streams),
 		cmocka_unit_test(test_against_model),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_first),
 	};
 
 	if (crypto_start() != OK)

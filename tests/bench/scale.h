@@ -1,0 +1,25 @@
+/* What the two halves of bench_scale share. */
+#ifndef ICETUN_BENCH_SCALE_H
+#define ICETUN_BENCH_SCALE_H
+
+#include <stddef.h>
+
+#include "daemon/core/base/err.h"
+
+struct memory {
+	size_t heap, resident;
+};
+
+double seconds(void);
+struct memory memory_now(void);
+/* The growth, for each of @count. */
+void report(const char *what, struct memory from, struct memory to, size_t count, double took_s);
+/* Ends the program. */
+void die(const char *what, size_t i);
+void need(enum err e);
+
+/* scale_overlay.c, scale_data.c */
+void overlay_bench(size_t peers);
+void data_bench(size_t peers);
+
+#endif
