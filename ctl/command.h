@@ -31,6 +31,7 @@ extern const struct command command_events;
 extern const struct command command_help;
 extern const struct command command_join;
 extern const struct command command_leave;
+extern const struct command command_offload;
 extern const struct command command_peers;
 extern const struct command command_ping;
 extern const struct command command_restart_ice;

@@ -6,8 +6,9 @@
 #include "ctl/output.h"
 
 static const struct command *const commands[] = {
-	&command_join,	 &command_up,	       &command_status, &command_peers, &command_ping,
-	&command_events, &command_restart_ice, &command_down,	&command_leave, &command_help,
+	&command_join, &command_up,	&command_status,      &command_peers,
+	&command_ping, &command_events, &command_restart_ice, &command_offload,
+	&command_down, &command_leave,	&command_help,
 };
 
 const struct command *command_at(unsigned int index)

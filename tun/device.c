@@ -165,12 +165,14 @@ static bool set_mask(const struct tun_device *dev, unsigned int mask)
 }
 
 /* A kernel refuses a mask with a bit that it does not know. */
-static void set_offloads(struct tun_device *dev, bool want_uso)
+void tun_device_set_offloads(struct tun_device *dev, bool want_tso, bool want_uso)
 {
 	const unsigned int tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
-	dev->offloads.uso = want_uso && set_mask(dev, tso | TUN_F_USO4 | TUN_F_USO6);
-	dev->offloads.tso = dev->offloads.uso || set_mask(dev, tso);
+	if (!dev->offloads.vnet_hdr)
+		return;
+	dev->offloads.uso = want_tso && want_uso && set_mask(dev, tso | TUN_F_USO4 | TUN_F_USO6);
+	dev->offloads.tso = dev->offloads.uso || (want_tso && set_mask(dev, tso));
 	if (!dev->offloads.tso)
 		(void)set_mask(dev, 0);
 }
@@ -196,8 +198,8 @@ int tun_device_open_at(const char *path, const struct tun_device_params *params,
 	memcpy(dev->name, params->name, strlen(params->name));
 	dev->offloads.vnet_hdr = params->want_vnet_hdr;
 	err = open_queues(dev, path, params->queues, why, why_cap);
-	if (!err && params->want_vnet_hdr && params->want_tso)
-		set_offloads(dev, params->want_uso);
+	if (!err && params->want_tso)
+		tun_device_set_offloads(dev, true, params->want_uso);
 	if (err) {
 		tun_device_close(dev);
 		return err;

@@ -197,6 +197,43 @@ static void op_events(void *ctx, struct control_call *call)
 	events_begin(ctx, call);
 }
 
+static bool *offload_switch(struct config_offloads *o, enum control_offload which)
+{
+	switch (which) {
+	case CONTROL_OFFLOAD_TUN_TCP:
+		return &o->tun_tcp;
+	case CONTROL_OFFLOAD_TUN_UDP:
+		return &o->tun_udp;
+	case CONTROL_OFFLOAD_UDP_SEGMENT:
+		return &o->udp_segment;
+	case CONTROL_OFFLOAD_UDP_GRO:
+		return &o->udp_gro;
+	case CONTROL_OFFLOAD_PARTIAL_CHECKSUMS:
+	case CONTROL_OFFLOAD_COUNT:
+		break;
+	}
+	return &o->partial_checksums;
+}
+
+static bool op_offload(void *ctx, enum control_offload which)
+{
+	struct app *a = ctx;
+
+	return *offload_switch(&a->offloads, which);
+}
+
+static void op_set_offload(void *ctx, struct control_call *call, enum control_offload which,
+			   bool on)
+{
+	struct app *a = ctx;
+
+	*offload_switch(&a->offloads, which) = on;
+	log_info("offload", "name=%s on=%d", control_offload_name(which), on);
+	if (a->run)
+		device_set_offloads(a->run);
+	control_reply_done(call);
+}
+
 static void op_cancelled(void *ctx, struct control_call *call)
 {
 	struct app *a = ctx;
@@ -221,6 +258,8 @@ static const struct control_ops ops = {
 	.down = op_down,
 	.ping = op_ping,
 	.restart = op_restart,
+	.offload = op_offload,
+	.set_offload = op_set_offload,
 	.events = op_events,
 	.cancelled = op_cancelled,
 };
@@ -244,6 +283,7 @@ enum err app_create(struct app **ret, const struct app_params *params)
 	a->loop = params->loop;
 	a->config = params->config;
 	a->state = params->state;
+	a->offloads = params->config->offloads;
 	a->since_us = app_now_us();
 	e = control_server_create(&a->control, &control);
 	if (e != OK) {

@@ -61,20 +61,21 @@ enum problem device_check_overlap(struct run *r, char *detail)
 	return PROBLEM_NONE;
 }
 
-static bool wants_header(const struct config *c)
+static bool wants_header(const struct config_offloads *o)
 {
-	return c->offloads.tun_tcp || c->offloads.tun_udp || c->offloads.partial_checksums;
+	return o->tun_tcp || o->tun_udp || o->partial_checksums;
 }
 
 enum problem device_open(struct run *r, char *detail)
 {
 	const struct config *c = r->app->config;
+	const struct config_offloads *o = &r->app->offloads;
 	struct tun_device_params params = {
 		.name = c->interface_name,
 		.queues = device_workers(c),
-		.want_vnet_hdr = wants_header(c),
-		.want_tso = c->offloads.tun_tcp,
-		.want_uso = c->offloads.tun_tcp && c->offloads.tun_udp,
+		.want_vnet_hdr = wants_header(o),
+		.want_tso = o->tun_tcp,
+		.want_uso = o->tun_tcp && o->tun_udp,
 	};
 	int n = tun_device_open(&params, &r->tun, detail, APP_DETAIL_BYTES);
 
@@ -111,21 +112,40 @@ enum problem device_configure(struct run *r, char *detail)
 	return n == 0 ? PROBLEM_NONE : n == -EPERM ? PROBLEM_TUN_PERMISSION : PROBLEM_INTERNAL;
 }
 
+/* Of what is wanted, what the device does. */
+static struct data_offloads data_offloads(const struct run *r)
+{
+	const struct config_offloads *wanted = &r->app->offloads;
+	struct tun_device_offloads tun = tun_device_offloads(r->tun);
+
+	return (struct data_offloads){
+		.vnet_header = tun.vnet_hdr,
+		.tun_tcp = tun.tso,
+		.tun_udp = tun.uso,
+		.udp_segment = wanted->udp_segment,
+		.udp_gro = wanted->udp_gro,
+		.partial = wanted->partial_checksums,
+	};
+}
+
+void device_set_offloads(struct run *r)
+{
+	const struct config_offloads *wanted = &r->app->offloads;
+	struct data_offloads o;
+
+	tun_device_set_offloads(r->tun, wanted->tun_tcp, wanted->tun_udp);
+	o = data_offloads(r);
+	data_plane_set_offloads(r->data, &o);
+}
+
 enum problem device_start_data(struct run *r, char *detail)
 {
-	const struct config_offloads *wanted = &r->app->config->offloads;
-	struct tun_device_offloads tun = tun_device_offloads(r->tun);
 	struct data_params params = {
 		.workers = tun_device_queues(r->tun),
 		.max_peers = APP_MAX_PEERS,
 		.max_sessions = 6 * APP_MAX_PEERS,
 		.ring_bytes = 256 * 1024,
-		.offloads = {.vnet_header = tun.vnet_hdr,
-			     .tun_tcp = tun.tso,
-			     .tun_udp = tun.uso,
-			     .udp_segment = wanted->udp_segment,
-			     .udp_gro = wanted->udp_gro,
-			     .partial = wanted->partial_checksums},
+		.offloads = data_offloads(r),
 	};
 	enum err e;
 

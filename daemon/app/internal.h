@@ -44,6 +44,8 @@ struct app {
 	struct control_call *ups[CONTROL_MAX_CLIENTS];	    /* `ictl up` that wait */
 	struct control_call *watchers[CONTROL_MAX_CLIENTS]; /* of events */
 	bool stopping;
+	struct config_offloads
+		offloads;     /* wanted: of the configuration, until ictl says otherwise */
 	enum problem problem; /* why the last start failed, PROBLEM_NONE otherwise */
 	char problem_detail[APP_DETAIL_BYTES];
 	uint64_t since_us; /* of the present state */
@@ -184,6 +186,8 @@ enum problem device_open(struct run *r, char *detail);
 enum problem device_configure(struct run *r, char *detail);
 /* Starts the data plane on it. */
 enum problem device_start_data(struct run *r, char *detail);
+/* Takes over what has changed in struct app's. */
+void device_set_offloads(struct run *r);
 
 /* network.c */
 /* Opens the first sockets, and watches from then on. */

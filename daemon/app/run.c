@@ -458,9 +458,8 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.ta_ms = r->app->config->ta_ms,
 		.policy = policy_of(r->app->config->candidates),
 		.lanes = (uint8_t)(DATA_FIRST_LANE + device_workers(r->app->config)),
-		.features =
-			SIGNAL_FEATURE_PROBE |
-			(r->app->config->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0),
+		.features = SIGNAL_FEATURE_PROBE |
+			    (r->app->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0),
 		.max_sockets = APP_MAX_SOCKETS,
 		.noise = &s->noise,
 		.certificate = s->certificate,

@@ -107,6 +107,7 @@ json_t *control_varlink_error(const char *name, const char *key, const char *val
 enum control_parameter_type {
 	CONTROL_PARAMETER_TEXT,
 	CONTROL_PARAMETER_NUMBER,
+	CONTROL_PARAMETER_SWITCH,
 };
 
 struct control_parameter {

@@ -190,6 +190,41 @@ static void handle_restart(struct control_call *call, const json_t *parameters)
 		control_reply_problem(call, PROBLEM_PEER_UNKNOWN, peer);
 }
 
+static void handle_offloads(struct control_call *call, const json_t *parameters)
+{
+	const struct control_params *params = params_of(call);
+	struct control_status status;
+	json_t *array = json_array();
+	bool ok = array;
+
+	(void)parameters;
+	control_status_init(&status);
+	params->ops->status(params->ctx, &status);
+	for (enum control_offload i = 0; i < CONTROL_OFFLOAD_COUNT; i++) {
+		json_t *one = json_pack("{s:s, s:b, s:b}", "name", control_offload_name(i), "on",
+					params->ops->offload(params->ctx, i), "used",
+					status.data.offloads[i]);
+
+		ok = ok && json_array_append_new(array, one) == 0;
+	}
+	control_call_send(call, ok ? json_pack("{s:O}", "offloads", array) : NULL, true);
+	json_decref(array);
+}
+
+static void handle_set_offload(struct control_call *call, const json_t *parameters)
+{
+	bool on = json_is_true(json_object_get(parameters, "on"));
+	const char *name = get_text(parameters, "name");
+
+	for (enum control_offload i = 0; i < CONTROL_OFFLOAD_COUNT; i++) {
+		if (strcmp(control_offload_name(i), name) == 0) {
+			params_of(call)->ops->set_offload(params_of(call)->ctx, call, i, on);
+			return;
+		}
+	}
+	fail_parameter(call, "name");
+}
+
 static void handle_events(struct control_call *call, const json_t *parameters)
 {
 	(void)parameters;
@@ -234,6 +269,13 @@ static const struct control_method methods[] = {
 	 .access = CONTROL_ACCESS_CHANGE,
 	 .parameters = {{.name = "peer"}},
 	 .handle = handle_restart},
+	{.name = CONTROL_INTERFACE ".Offloads",
+	 .access = CONTROL_ACCESS_READ,
+	 .handle = handle_offloads},
+	{.name = CONTROL_INTERFACE ".SetOffload",
+	 .access = CONTROL_ACCESS_CHANGE,
+	 .parameters = {{.name = "name"}, {.name = "on", .type = CONTROL_PARAMETER_SWITCH}},
+	 .handle = handle_set_offload},
 	{.name = CONTROL_INTERFACE ".Events",
 	 .access = CONTROL_ACCESS_READ,
 	 .many = true,
@@ -283,6 +325,8 @@ static bool parameter_fits(const struct control_parameter *p, const json_t *valu
 		return json_is_string(value);
 	case CONTROL_PARAMETER_NUMBER:
 		return json_is_integer(value);
+	case CONTROL_PARAMETER_SWITCH:
+		return json_is_boolean(value);
 	}
 	return false;
 }

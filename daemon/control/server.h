@@ -76,6 +76,11 @@ struct control_ops {
 		     uint32_t interval_ms);
 	/* @peer: as for ping. Answer: control_reply_done() or a problem. */
 	void (*restart)(void *ctx, struct control_call *call, const char *peer);
+	/* Whether the switch of an offload is on. */
+	bool (*offload)(void *ctx, enum control_offload which);
+	/* Answer: control_reply_done(). */
+	void (*set_offload)(void *ctx, struct control_call *call, enum control_offload which,
+			    bool on);
 	/* From now on control_reply_event() for whatever happens, until it is cancelled; or a
 	 * problem. */
 	void (*events)(void *ctx, struct control_call *call);

@@ -30,23 +30,44 @@ static bool params_are_valid(const struct data_params *p)
 	       p->ring_bytes <= MAX_RING_BYTES && (p->ring_bytes & (p->ring_bytes - 1)) == 0;
 }
 
-static void set_offloads(struct data_plane *d, const struct data_offloads *wanted)
+static void switch_gro(struct data_plane *d, bool on)
 {
-	d->allowed = *wanted;
-	d->allowed.tun_tcp &= wanted->vnet_header;
-	d->allowed.tun_udp &= wanted->vnet_header;
-	d->allowed.partial &= wanted->vnet_header;
-	atomic_store(&d->offloads.tun_tcp, d->allowed.tun_tcp);
-	atomic_store(&d->offloads.tun_udp, d->allowed.tun_udp);
-	atomic_store(&d->offloads.udp_segment, wanted->udp_segment && send_knows_segment());
-	atomic_store(&d->offloads.udp_gro, wanted->udp_gro);
+	for (size_t i = 0; i < DATA_MAX_SOCKETS; i++) {
+		const struct data_socket *s = atomic_load(&d->sockets[i]);
+
+		for (size_t k = 0; s && k < s->fd_count; k++)
+			on &= rx_set_gro(s->fds[k], on);
+	}
+	atomic_store(&d->offloads.udp_gro, on);
+}
+
+void data_plane_set_offloads(struct data_plane *d, const struct data_offloads *wanted)
+{
+	struct data_offloads *now = &d->wanted;
+
+	if (wanted->tun_tcp != now->tun_tcp)
+		atomic_store(&d->offloads.tun_tcp, wanted->tun_tcp && now->vnet_header);
+	if (wanted->tun_udp != now->tun_udp)
+		atomic_store(&d->offloads.tun_udp, wanted->tun_udp && now->vnet_header);
+	if (wanted->partial != now->partial)
+		atomic_store(&d->offloads.partial, wanted->partial && now->vnet_header);
+	if (wanted->udp_segment != now->udp_segment)
+		atomic_store(&d->offloads.udp_segment, wanted->udp_segment && send_knows_segment());
+	if (wanted->udp_gro != now->udp_gro)
+		switch_gro(d, wanted->udp_gro);
+	now->tun_tcp = wanted->tun_tcp;
+	now->tun_udp = wanted->tun_udp;
+	now->partial = wanted->partial;
+	now->udp_segment = wanted->udp_segment;
+	now->udp_gro = wanted->udp_gro;
 }
 
 static enum err plane_init(struct data_plane *d, const struct data_params *params)
 {
 	enum err e;
 
-	set_offloads(d, &params->offloads);
+	d->wanted.vnet_header = params->offloads.vnet_header;
+	data_plane_set_offloads(d, &params->offloads);
 	d->max_peers = params->max_peers;
 	d->max_sessions = params->max_sessions;
 	d->bucket_count = 1;
@@ -163,7 +184,7 @@ static enum err socket_poll(struct data_plane *d, const struct data_socket *s, u
 	enum err e = OK;
 
 	for (unsigned int i = 0; e == OK && i < s->fd_count; i++) {
-		if (has_gro && !rx_enable_gro(s->fds[i]))
+		if (has_gro && !rx_set_gro(s->fds[i], true))
 			atomic_store(&d->offloads.udp_gro, false);
 		e = worker_poll_socket(&d->workers[i], s->fds[i], slot);
 	}
@@ -337,7 +358,7 @@ enum err data_plane_write_tun(struct data_plane *d, const uint8_t *packet, size_
 {
 	uint8_t header[TUN_VNET_BYTES] = {0};
 	struct iovec parts[] = {
-		{.iov_base = header, .iov_len = d->allowed.vnet_header ? sizeof(header) : 0},
+		{.iov_base = header, .iov_len = d->wanted.vnet_header ? sizeof(header) : 0},
 		{.iov_base = (void *)(uintptr_t)packet, .iov_len = len},
 	};
 	ssize_t written;
@@ -378,7 +399,8 @@ bool data_plane_session_stats(const struct data_plane *d, uint32_t local_index,
 
 void data_plane_offloads(const struct data_plane *d, struct data_offloads *ret)
 {
-	*ret = d->allowed;
+	ret->vnet_header = d->wanted.vnet_header;
+	ret->partial = atomic_load(&d->offloads.partial);
 	ret->tun_tcp = atomic_load(&d->offloads.tun_tcp);
 	ret->tun_udp = atomic_load(&d->offloads.tun_udp);
 	ret->udp_segment = atomic_load(&d->offloads.udp_segment);

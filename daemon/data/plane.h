@@ -288,6 +288,10 @@ struct data_counters {
 	uint64_t pop_too_long;	   /* inputs that did not fit the buffer of data_plane_pop() */
 };
 
+/* Switches those that differ from what was asked for before, here or in data_params: on, also when the
+ * kernel has refused one meanwhile, or off. vnet_header is not looked at. What is under way is finished as
+ * it was begun. */
+void data_plane_set_offloads(struct data_plane *d, const struct data_offloads *wanted);
 /* What is in use now. */
 void data_plane_offloads(const struct data_plane *d, struct data_offloads *ret);
 /* Sums of all workers. */

@@ -96,11 +96,11 @@ void rx_rest(struct rx *r)
 	pages_give_back(r->slots, (size_t)SLOTS * SLOT_BYTES);
 }
 
-bool rx_enable_gro(int fd)
+bool rx_set_gro(int fd, bool on)
 {
-	static const int on = 1;
+	int value = on;
 
-	return setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on)) == 0;
+	return setsockopt(fd, SOL_UDP, UDP_GRO, &value, sizeof(value)) == 0;
 }
 
 static void rx_drop(struct worker *w, enum err e, uint64_t count)
@@ -122,7 +122,7 @@ static int tun_write(struct worker *w, const struct coalesced *g, const struct c
 		.header_bytes = g->header_bytes,
 	};
 	struct iovec *vectors = w->rx->parts;
-	size_t header = w->plane->allowed.vnet_header ? TUN_VNET_BYTES : 0;
+	size_t header = w->plane->wanted.vnet_header ? TUN_VNET_BYTES : 0;
 
 	if (g->segment_bytes && g->protocol == L4_UDP)
 		v.gso = TUN_GSO_UDP;
@@ -231,7 +231,7 @@ static enum err start_group(struct worker *w, const struct staged *p)
 		return e;
 	if (!is_allowed(p->session, &inner.source))
 		return DROP_SOURCE;
-	if (is_partial && !w->plane->allowed.vnet_header) {
+	if (is_partial && !w->plane->wanted.vnet_header) {
 		e = complete(p, inner.len);
 		if (e)
 			return e;

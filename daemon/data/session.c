@@ -74,7 +74,7 @@ static enum err session_fill(struct session *s, const struct data_session_params
 	s->peer = params->peer;
 	s->local_index = params->local_index;
 	s->cipher = params->cipher;
-	s->takes_partial = params->takes_partial && s->plane->allowed.partial;
+	s->takes_partial = params->takes_partial && s->plane->wanted.vnet_header;
 	memcpy(s->send_key, params->send_key, sizeof(s->send_key));
 	memcpy(s->receive_key, params->receive_key, sizeof(s->receive_key));
 	for (unsigned int i = 0; i < s->plane->worker_count; i++) {

@@ -131,10 +131,10 @@ struct worker_counters {
 	counter rx_drops[ERR_COUNT];
 };
 
-/* Offloads that a kernel may refuse when it is too late to ask: set by control, cleared by any worker,
- * for all. */
+/* Set and cleared by control; and cleared by any worker, for all, where a kernel refuses when it is too late
+ * to ask. */
 struct offload_flags {
-	_Atomic bool tun_tcp, tun_udp, udp_segment, udp_gro;
+	_Atomic bool tun_tcp, tun_udp, udp_segment, udp_gro, partial;
 };
 
 struct rx;
@@ -162,7 +162,7 @@ struct worker {
 };
 
 struct data_plane {
-	struct data_offloads allowed; /* what may be used */
+	struct data_offloads wanted; /* what may be used; vnet_header never changes */
 	struct offload_flags offloads;
 	size_t max_peers;
 	struct peer *peers;

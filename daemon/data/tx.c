@@ -116,7 +116,7 @@ static bool may_tell(struct worker *w)
 
 static void tell_too_big(struct worker *w, const uint8_t *packet, size_t len, size_t max_bytes)
 {
-	size_t header = w->plane->allowed.vnet_header ? TUN_VNET_BYTES : 0, message_len;
+	size_t header = w->plane->wanted.vnet_header ? TUN_VNET_BYTES : 0, message_len;
 	static const struct tun_vnet complete;
 	uint8_t *out = w->tx->message;
 
@@ -175,6 +175,8 @@ static void tx_on_path(struct worker *w, struct path *p, uint8_t *packet, size_t
 		       const struct segment_hints *hints)
 {
 	struct aead *key = atomic_load(&p->session->workers[w->number].tx_key);
+	bool is_partial = p->session->takes_partial &&
+			  atomic_load_explicit(&w->plane->offloads.partial, memory_order_relaxed);
 	struct segmenter s;
 	uint8_t *out;
 	enum err e;
@@ -183,7 +185,7 @@ static void tx_on_path(struct worker *w, struct path *p, uint8_t *packet, size_t
 		aead_prefetch(key);
 	if (p->is_found && hints->segment_bytes == 0)
 		segment_clamp_mss(packet, len, p->max_bytes, hints->is_partial);
-	e = segment_begin(&s, packet, len, hints, p->max_bytes, p->session->takes_partial);
+	e = segment_begin(&s, packet, len, hints, p->max_bytes, is_partial);
 	if (e == DROP_TOO_LONG) {
 		tx_too_long(w, p, packet, len, hints);
 		return;
@@ -236,7 +238,7 @@ static void tx_packet(struct worker *w, uint8_t *packet, size_t len,
 static void tx_read(struct worker *w, uint8_t *buf, size_t len)
 {
 	struct segment_hints hints = {0};
-	size_t header = w->plane->allowed.vnet_header ? TUN_VNET_BYTES : 0;
+	size_t header = w->plane->wanted.vnet_header ? TUN_VNET_BYTES : 0;
 
 	if (len < header)
 		tx_drop(w, DROP_TRUNCATED);

@@ -14,7 +14,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define MAX_INPUT_BYTES 4096
-#define MAX_TURNS 2000
+#define MAX_TURNS	2000
 
 /* One server for all runs; its calls are counted for each. */
 static struct {
@@ -98,6 +98,23 @@ static void on_restart(void *ctx, struct control_call *call, const char *peer)
 	control_reply_done(call);
 }
 
+static bool on_offload(void *ctx, enum control_offload which)
+{
+	(void)ctx;
+	return which == CONTROL_OFFLOAD_UDP_GRO;
+}
+
+static void on_set_offload(void *ctx, struct control_call *call, enum control_offload which,
+			   bool on)
+{
+	(void)ctx;
+	(void)on;
+	fuzz_check(which < CONTROL_OFFLOAD_COUNT);
+	root.begun++;
+	root.ended++;
+	control_reply_done(call);
+}
+
 static const struct control_ops ops = {
 	.status = on_status,
 	.peer = on_peer,
@@ -107,6 +124,8 @@ static const struct control_ops ops = {
 	.down = on_done,
 	.ping = on_ping,
 	.restart = on_restart,
+	.offload = on_offload,
+	.set_offload = on_set_offload,
 	.events = on_up,
 	.cancelled = on_cancelled,
 };

@@ -304,6 +304,22 @@ static void fake_restart(void *ctx, struct control_call *call, const char *peer)
 		control_reply_done(call);
 }
 
+/* Two switches are off; what is used is in the status. */
+static bool fake_offload(void *ctx, enum control_offload which)
+{
+	(void)ctx;
+	return which != CONTROL_OFFLOAD_UDP_GRO && which != CONTROL_OFFLOAD_TUN_UDP;
+}
+
+static void fake_set_offload(void *ctx, struct control_call *call, enum control_offload which,
+			     bool on)
+{
+	(void)which;
+	(void)on;
+	if (!scripted(ctx, call, "SetOffload"))
+		control_reply_done(call);
+}
+
 /* Three events, and then what the script has. */
 static void fake_events(void *ctx, struct control_call *call)
 {
@@ -342,6 +358,8 @@ static const struct control_ops fake_ops = {
 	.down = fake_down,
 	.ping = fake_ping,
 	.restart = fake_restart,
+	.offload = fake_offload,
+	.set_offload = fake_set_offload,
 	.events = fake_events,
 	.cancelled = fake_cancelled,
 };

@@ -107,6 +107,21 @@ static void on_events(void *ctx, struct control_call *call)
 	f->pending = call;
 }
 
+static bool on_offload(void *ctx, enum control_offload which)
+{
+	(void)ctx;
+	return which == CONTROL_OFFLOAD_UDP_GRO;
+}
+
+static void on_set_offload(void *ctx, struct control_call *call, enum control_offload which,
+			   bool on)
+{
+	struct fixture *f = ctx;
+
+	snprintf(f->name, sizeof(f->name), "%s %d", control_offload_name(which), on);
+	control_reply_done(call);
+}
+
 static const struct control_ops ops = {
 	.status = on_status,
 	.peer = on_peer,
@@ -116,6 +131,8 @@ static const struct control_ops ops = {
 	.down = on_done,
 	.ping = on_ping,
 	.restart = on_restart,
+	.offload = on_offload,
+	.set_offload = on_set_offload,
 	.events = on_events,
 	.cancelled = on_cancelled,
 };

@@ -79,6 +79,22 @@ static void on_restart(void *ctx, struct control_call *call, const char *peer)
 	control_reply_done(call);
 }
 
+static bool on_offload(void *ctx, enum control_offload which)
+{
+	(void)ctx;
+	(void)which;
+	return true;
+}
+
+static void on_set_offload(void *ctx, struct control_call *call, enum control_offload which,
+			   bool on)
+{
+	(void)ctx;
+	(void)which;
+	(void)on;
+	control_reply_done(call);
+}
+
 static const struct control_ops ops = {
 	.status = on_status,
 	.peer = on_peer,
@@ -88,6 +104,8 @@ static const struct control_ops ops = {
 	.down = on_done,
 	.ping = on_ping,
 	.restart = on_restart,
+	.offload = on_offload,
+	.set_offload = on_set_offload,
 	.events = on_done,
 	.cancelled = on_cancelled,
 };

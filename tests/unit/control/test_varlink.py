@@ -154,6 +154,8 @@ CALLS = {
     "Down": (None, False),
     "Ping": ({"peer": "bob", "count": 3}, True),
     "RestartIce": ({"peer": "bob"}, False),
+    "Offloads": (None, False),
+    "SetOffload": ({"name": "udp-gro", "on": False}, False),
     "Events": (None, True),  # the last: it has no end
 }
 

@@ -142,6 +142,10 @@ CASES = (
     ("ping --json", ["--lose", "1"], ["ping", "10.66.0.2", "--json", "-c2"], ""),
     ("ping, no reply", ["--lose", "2"], ["ping", "bob", "-c", "2"], ""),
     ("ping, absent", ["--fail", "Ping=PeerAbsent"], ["ping", "bob"], ""),
+    ("offload", [], ["offload"], ""),
+    ("offload --json", [], ["offload", "--json"], ""),
+    ("offload off", [], ["offload", "udp-gro", "off"], ""),
+    ("offload, unknown", [], ["offload", "magic", "on"], ""),
     ("restart-ice", [], ["restart-ice", "bob"], ""),
     ("restart-ice, no session", ["--fail", "RestartIce=NoSession:bob"], ["restart-ice", "bob"], ""),
     ("events", ["--fail", "Events=NotUp"], ["events"], ""),
@@ -201,7 +205,8 @@ def test_every_problem():
             sentences.add(result[2])
     assert len(sentences) == len(errors)
     for method, args in (("Join", ["join", "-", "-nx"]), ("Up", ["up"]), ("Down", ["down"]),
-                         ("RestartIce", ["restart-ice", "bob"]), ("Events", ["events"]),
+                         ("RestartIce", ["restart-ice", "bob"]),
+                         ("SetOffload", ["offload", "udp-gro", "on"]), ("Events", ["events"]),
                          ("Ping", ["ping", "bob"]), ("Ping", ["ping", "bob", "--json"])):
         with FakeDaemon(FAKE, "--fail", f"{method}=ServerRefused") as daemon:
             expect(22, ictl(daemon.path, *args, stdin=TOKEN))
@@ -371,7 +376,7 @@ def test_timeouts():
 
 def test_usage():
     for args in (["up", "--nothing"], ["up", "-x"], ["up", "extra"], ["status", "--json=1"],
-                 ["ping"], ["restart-ice"], ["events", "x"], ["ping", "a", "b"], ["ping", "a", "-c"], ["ping", "a", "-c", "0"],
+                 ["ping"], ["restart-ice"], ["offload", "udp-gro"], ["offload", "udp-gro", "maybe"], ["events", "x"], ["ping", "a", "b"], ["ping", "a", "-c"], ["ping", "a", "-c", "0"],
                  ["ping", "a", "-c", "1x"], ["ping", "a", "-c", "99999999999999999999"],
                  ["ping", "a", "-i", "0.001"], ["help", "nothing"], ["--nothing"], ["--socket"],
                  ["--nothing", "status"]):
@@ -379,7 +384,7 @@ def test_usage():
     for name in ("b/b", "", "\x1b[31m", "a" * 100):
         expect(30, ictl("/x", "ping", name))
     for command in ("join", "up", "status", "peers", "ping", "down", "leave", "help", "events",
-                    "restart-ice"):
+                    "restart-ice", "offload"):
         result = ictl("/x", "help", command)
         expect(0, result, f"Usage: ictl {command}")
         assert ictl("/x", command, "--help") == result

@@ -1,5 +1,11 @@
 /* Superpackets, trains, partial checksums and several workers: whatever is on or off, or is refused on
  * the way, each packet arrives as it was sent. */
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include "tests/support/packet_model.h"
 #include "tests/unit/data/host.h"
 #include "tun/vnet.h"
@@ -10,6 +16,54 @@
 #define CHUNK	     1300
 
 static struct host a, b;
+
+/* --- a kernel that refuses ------------------------------------------------------------------- */
+
+/* 0, or the errno with which trains to the network, superpackets to the TUN, UDP_GRO are refused. */
+static _Atomic int refuse_trains, refuse_superpackets, refuse_gro;
+static _Atomic unsigned int refusals;
+
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+ssize_t __real_writev(int fd, const struct iovec *parts, int count);
+ssize_t __wrap_writev(int fd, const struct iovec *parts, int count);
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+
+static int refuse(int error)
+{
+	atomic_fetch_add(&refusals, 1);
+	errno = error;
+	return -1;
+}
+
+/* What is before the first train goes, as the kernel does it. */
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+	int error = atomic_load(&refuse_trains);
+	unsigned int good = 0;
+
+	while (good < count && !(error && messages[good].msg_hdr.msg_controllen))
+		good++;
+	return good ? __real_sendmmsg(fd, messages, good, flags) : refuse(error);
+}
+
+ssize_t __wrap_writev(int fd, const struct iovec *parts, int count)
+{
+	int error = atomic_load(&refuse_superpackets);
+	const uint8_t *header = parts[0].iov_base;
+
+	return error && count > 1 && header[1] ? refuse(error) : __real_writev(fd, parts, count);
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	int error = atomic_load(&refuse_gro);
+
+	return error && level == SOL_UDP && name == UDP_GRO
+		       ? refuse(error)
+		       : __real_setsockopt(fd, level, name, value, len);
+}
 
 /* --- packets --------------------------------------------------------------------------------- */
 
@@ -338,6 +392,91 @@ static void test_network_refuses(void **state)
 	stop();
 }
 
+/* Whatever the kernel says: the batch is not lost, singles before and behind the train go, and no train is
+ * tried again until somebody asks for it. */
+static void test_every_refusal(void **state)
+{
+	static const int errors[] = {EIO, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EMSGSIZE};
+	struct data_offloads none = all_offloads;
+
+	(void)state;
+	none.udp_segment = none.tun_tcp = none.tun_udp = none.udp_gro = false;
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(errors); i++) {
+		bool is_tun = i % 2;
+		_Atomic int *refused = is_tun ? &refuse_superpackets : &refuse_trains;
+		struct host *at = is_tun ? &b : &a;
+		struct data_offloads in_use;
+
+		start(&all_offloads, &all_offloads, 1, 1);
+		atomic_store(&refusals, 0);
+		atomic_store(refused, errors[i / 2]);
+		for (uint32_t k = 0; k < 3; k++) {
+			send_super(0, 17, 9, k, 200, 0);
+			send_super(0, 6, 1, k * 40000, 40000, CHUNK);
+			send_super(0, 17, 9, k + 100, 300, 0);
+			take_all(true);
+			data_plane_offloads(at->plane, &in_use);
+			assert_false(is_tun ? in_use.tun_tcp : in_use.udp_segment);
+		}
+		assert_int_equal(atomic_load(&refusals), 1);
+		assert_int_equal(host_drops(at, DROP_SEND), 0);
+		/* The kernel has learnt it; the switch is turned off and on. */
+		atomic_store(refused, 0);
+		data_plane_set_offloads(at->plane, &none);
+		data_plane_set_offloads(at->plane, &all_offloads);
+		data_plane_offloads(at->plane, &in_use);
+		assert_true(in_use.tun_tcp && in_use.udp_segment && in_use.udp_gro);
+		send_super(0, 6, 1, 200000, 40000, CHUNK);
+		assert_int_equal(take_all(true), 1);
+		stop();
+	}
+}
+
+static void test_gro_refused(void **state)
+{
+	struct data_offloads in_use;
+
+	(void)state;
+	atomic_store(&refuse_gro, ENOPROTOOPT);
+	start(&all_offloads, &all_offloads, 1, 1);
+	atomic_store(&refuse_gro, 0);
+	data_plane_offloads(b.plane, &in_use);
+	assert_false(in_use.udp_gro);
+	send_super(0, 6, 1, 0, 60000, CHUNK);
+	take_all(true);
+	stop();
+}
+
+/* While packets run. */
+static void test_switches(void **state)
+{
+	bool *switches[5];
+	struct data_offloads wanted = all_offloads, in_use;
+
+	(void)state;
+	switches[0] = &wanted.tun_tcp;
+	switches[1] = &wanted.tun_udp;
+	switches[2] = &wanted.udp_segment;
+	switches[3] = &wanted.udp_gro;
+	switches[4] = &wanted.partial;
+	start(&all_offloads, &all_offloads, 2, 2);
+	for (uint32_t i = 0; i < 60; i++) {
+		*switches[i % 5] ^= true;
+		send_super(0, 6, 1, i * 30000, 30000, CHUNK);
+		data_plane_set_offloads(a.plane, &wanted);
+		send_super(1, 17, 2, i, 20000, 1000);
+		data_plane_set_offloads(b.plane, &wanted);
+		take_all(true);
+		data_plane_offloads(b.plane, &in_use);
+		assert_int_equal(in_use.tun_tcp, wanted.tun_tcp);
+		assert_int_equal(in_use.tun_udp, wanted.tun_udp);
+		assert_int_equal(in_use.udp_segment, wanted.udp_segment);
+		assert_int_equal(in_use.udp_gro, wanted.udp_gro);
+		assert_int_equal(in_use.partial, wanted.partial);
+	}
+	stop();
+}
+
 /* What has no path goes to control singly and complete. */
 static void test_unrouted(void **state)
 {
@@ -469,6 +608,9 @@ int main(void)
 		cmocka_unit_test(test_path_size),
 		cmocka_unit_test(test_tun_refuses),
 		cmocka_unit_test(test_network_refuses),
+		cmocka_unit_test(test_every_refusal),
+		cmocka_unit_test(test_gro_refused),
+		cmocka_unit_test(test_switches),
 		cmocka_unit_test(test_unrouted),
 		cmocka_unit_test(test_workers_keep_to_their_lanes),
 		cmocka_unit_test(test_workers_together),
