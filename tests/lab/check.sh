@@ -124,6 +124,24 @@ check_is_small() { # LABEL
 }
 check_children() { cat "/proc/$1/task/$1/children"; }
 
+# check_balance HOST...: every packet that a host has read or received is accounted for: sent, handed on, or
+# dropped for a reason.
+check_balance() {
+	local host
+	for host; do
+		lab_is_soon 5 check_is_balanced "$host" ||
+			lab_fail "packets of $host are missing: $(check_field "$host" "s['data']")"
+	done
+	ok "every packet of $* is accounted for"
+}
+check_is_balanced() { # HOST
+	check_is "$1" "all([
+		(o := s['data']['out'])['read'] == o['sent'] + o['unrouted']
+			+ sum(d['count'] for d in o['drops']),
+		(i := s['data']['in'])['datagrams'] + i['injected'] == i['written'] + i['control']
+			+ i['stun'] + i['relayed'] + i['empty'] + sum(d['count'] for d in i['drops'])])"
+}
+
 # check_residue HOST FILE: everything that a program may have left in the network of a host.
 check_residue() {
 	{

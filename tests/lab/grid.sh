@@ -291,6 +291,7 @@ lab_is_soon 15 is_as_expected || true
 status=0
 python3 "$here/tools/grid.py" ${output[@]+"${output[@]}"} "$LAB_DIR/grid" || status=$?
 [ $status = 0 ] || lab_fail "some cells are not as they must be"
+check_balance "${all_hosts[@]}"
 check_logs
 ok "$(($(lab_now_ms) - start)) ms"
 echo "passed"

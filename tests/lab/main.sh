@@ -201,6 +201,7 @@ transfer bob alice "$alice" $transfer_bytes
 check_idle_memory alice bob
 restarts
 survives
+check_balance alice bob
 leaves_nothing
 check_expect '^warning rendezvous\.(lost state=offline|down reason=(helper|closed|unreachable))' # survives
 check_logs
