@@ -325,6 +325,7 @@ static void fill_data(const struct run *r, struct control_data *ret)
 		.rx_relayed = c.rx_relayed,
 		.rx_empty = c.rx_empty,
 		.rx_drops = c.rx_drops,
+		.rx_overflow = c.overflow,
 	};
 }
 

@@ -268,6 +268,7 @@ static json_t *data_json(const struct control_data *data)
 	put_number(&in, "relayed", data->rx_relayed);
 	put_number(&in, "empty", data->rx_empty);
 	put(&in, "drops", drops_json(&data->rx_drops));
+	put_number(&in, "overflow", data->rx_overflow);
 	put_number(&b, "workers", data->workers);
 	put(&b, "offloads", offloads_json(data));
 	put(&b, "out", build_end(&out));

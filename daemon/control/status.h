@@ -204,6 +204,7 @@ struct control_data {
 	struct drop_counters tx_drops;
 	uint64_t udp_in, rx_injected, rx_tun, rx_control, rx_stun, rx_relayed, rx_empty;
 	struct drop_counters rx_drops;
+	uint64_t rx_overflow; /* what the system had no room for: not in udp_in */
 };
 
 struct control_status {

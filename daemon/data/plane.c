@@ -8,6 +8,7 @@
 #include "daemon/data/rx.h"
 #include "daemon/data/send.h"
 #include "daemon/data/worker.h"
+#include "daemon/net/sockets.h"
 #include "tun/vnet.h"
 
 #define MAX_PEERS      ((size_t)1 << 20)
@@ -218,6 +219,15 @@ enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, const int 
 	return e;
 }
 
+static uint64_t overflow_of(const struct data_socket *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->fd_count; i++)
+		sum += net_udp_dropped(s->fds[i]);
+	return sum;
+}
+
 void data_plane_remove_socket(struct data_plane *d, uint16_t socket)
 {
 	uint32_t slot = socket_slot(d, socket);
@@ -236,6 +246,7 @@ void data_plane_remove_socket(struct data_plane *d, uint16_t socket)
 		if (polled_fd(s, i) >= 0)
 			worker_unpoll_socket(&d->workers[i], polled_fd(s, i));
 	}
+	d->past_overflow += overflow_of(s);
 	atomic_store(&d->sockets[slot], NULL);
 	qsbr_retire(&d->qsbr, &s->retired, socket_free);
 	qsbr_synchronize(&d->qsbr);
@@ -412,6 +423,12 @@ void data_plane_counters(const struct data_plane *d, struct data_counters *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->tun_from_control = d->tun_from_control;
 	ret->pop_too_long = d->pop_too_long;
+	ret->overflow = d->past_overflow;
+	for (size_t i = 0; i < DATA_MAX_SOCKETS; i++) {
+		const struct data_socket *s = atomic_load(&d->sockets[i]);
+
+		ret->overflow += s ? overflow_of(s) : 0;
+	}
 	for (unsigned int i = 0; i < d->worker_count; i++) {
 		const struct worker_counters *c = &d->workers[i].counters;
 

@@ -284,6 +284,7 @@ struct data_counters {
 	uint64_t rx_relayed;  /* of these: handed to control */
 	uint64_t rx_empty;    /* of both: authentic and empty (a keepalive) */
 	struct drop_counters rx_drops;
+	uint64_t overflow; /* datagrams that the system had no room for: in none of the above */
 	uint64_t tun_from_control; /* packets that data_plane_write_tun() has written */
 	uint64_t pop_too_long;	   /* inputs that did not fit the buffer of data_plane_pop() */
 };

@@ -177,6 +177,7 @@ struct data_plane {
 	/* control's own */
 	size_t session_count;
 	uint64_t tun_from_control;
+	uint64_t past_overflow; /* of sockets that were removed */
 	uint64_t pop_too_long;
 	unsigned int worker_count;
 	struct worker workers[DATA_MAX_WORKERS];

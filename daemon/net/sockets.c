@@ -2,7 +2,12 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/pkt_sched.h>
+#include <linux/sock_diag.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -153,12 +158,82 @@ enum err net_udp_set_device(int fd, uint8_t family, int ifindex)
 		       : net_error(errno);
 }
 
+uint32_t net_udp_dropped(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(info);
+
+	/* Linux 4.12. */
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0 ||
+	    len < (SK_MEMINFO_DROPS + 1) * sizeof(info[0]))
+		return 0;
+	return info[SK_MEMINFO_DROPS];
+}
+
+/* So long the caller may be held up by a full buffer. */
+#define ROOM_WAIT_MS 2
+
+union priority_control {
+	struct cmsghdr header;
+	uint8_t bytes[CMSG_SPACE(sizeof(uint32_t))];
+};
+
+static const uint32_t priority = TC_PRIO_INTERACTIVE;
+/* Until the system has said otherwise. */
+static _Atomic bool knows_priority = true;
+
+/* Return: 0 or the errno. */
+static int send_once(int fd, struct msghdr *m)
+{
+	for (;;) {
+		if (sendmsg(fd, m, MSG_NOSIGNAL) >= 0)
+			return 0;
+		if (errno != EINTR)
+			return errno;
+	}
+}
+
+static int send_first(int fd, struct msghdr *m)
+{
+	union priority_control control = {
+		.header = {.cmsg_level = SOL_SOCKET,
+			   .cmsg_type = SO_PRIORITY,
+			   .cmsg_len = CMSG_LEN(sizeof(priority))},
+	};
+	int error = EINVAL;
+
+	if (atomic_load_explicit(&knows_priority, memory_order_relaxed)) {
+		memcpy(CMSG_DATA(&control.header), &priority, sizeof(priority));
+		m->msg_control = &control;
+		m->msg_controllen = sizeof(control);
+		error = send_once(fd, m);
+		m->msg_control = NULL;
+		m->msg_controllen = 0;
+		if (error != EINVAL)
+			return error;
+	}
+	error = send_once(fd, m);
+	if (error == 0)
+		atomic_store_explicit(&knows_priority, false, memory_order_relaxed);
+	return error;
+}
+
 enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len)
 {
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
 	union net_sockaddr sa;
 	socklen_t sa_len = net_sockaddr_from(to, &sa);
+	struct iovec part = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+	struct msghdr m = {
+		.msg_name = &sa, .msg_namelen = sa_len, .msg_iov = &part, .msg_iovlen = 1};
+	int error;
 
 	if (sa_len == 0)
 		return ERR_INVALID;
-	return sendto(fd, buf, len, MSG_NOSIGNAL, &sa.any, sa_len) < 0 ? net_error(errno) : OK;
+	error = send_first(fd, &m);
+	if (error == EAGAIN) {
+		(void)poll(&room, 1, ROOM_WAIT_MS);
+		error = send_first(fd, &m);
+	}
+	return error ? net_error(error) : OK;
 }

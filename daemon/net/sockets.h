@@ -50,7 +50,14 @@ MUST_USE enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, si
  */
 MUST_USE enum err net_udp_set_device(int fd, uint8_t family, int ifindex);
 
-/* Sends one datagram. Return: OK; ERR_INVALID when @to is no address; as net_error(). */
+/* Datagrams that the system has thrown away since the socket was opened, mostly for want of room in its
+ * buffer. What SO_RXQ_OVFL would say with every datagram, asked for when somebody wants to know. */
+uint32_t net_udp_dropped(int fd);
+
+/* Sends one datagram ahead of those that threads of the data plane have sent on the same socket: with a
+ * priority (TC_PRIO_INTERACTIVE, Linux 6.14) that lets it pass them in the queue of the device, where that
+ * has bands; and when they have filled the socket's buffer, after a moment, in which some of them leave.
+ * Return: OK; ERR_INVALID when @to is no address; as net_error(). */
 MUST_USE enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len);
 
 #endif

@@ -123,6 +123,34 @@ switches() {
 	check_balance alice bob
 }
 
+# has_priority: control packets are marked for the kernel from Linux 6.14 on.
+has_priority() { [ "$(printf '%s\n' 6.14 "$(uname -r)" | sort -V | head -n 1)" = 6.14 ]; }
+
+# A flood has filled the queue of the device with two seconds of packets. What the hosts say to each other
+# goes first: none of it is lost, and it does not wait.
+control_goes_first() {
+	local bob
+	bob=$(overlay_address bob)
+	lab_exec alice tc qdisc add dev eth0 root handle 1: tbf rate 20mbit burst 16kb limit 400kb
+	lab_exec alice tc qdisc add dev eth0 parent 1:1 handle 10: pfifo_fast
+	lab_exec alice ip link set eth0 txqueuelen 300
+	lab_start flood alice python3 "$here/tools/flood.py" "$bob"
+	lab_wait 10 "the queue is full" is_backlogged alice 3000000
+	overlay_ictl alice ping -c 10 -i 0.1 bob | tee "$LAB_DIR/ahead"
+	is_backlogged alice 3000000 || lab_fail "the queue has not stayed full"
+	lab_kill flood
+	lab_exec alice tc qdisc del dev eth0 root
+	grep -q '10 replies' "$LAB_DIR/ahead" || lab_fail "control packets are lost"
+	# shellcheck disable=SC2016 # of awk
+	check "control packets wait less than 0.2 s of the queue" \
+		awk -F '[/ ]' '/min.avg.max/ { exit !($(NF - 1) < 200) }' "$LAB_DIR/ahead"
+	check_balance alice bob
+}
+is_backlogged() { # HOST BYTES
+	[ "$(lab_exec "$1" tc -s qdisc show dev eth0 | sed -n 's/ backlog \([0-9]*\)b.*/\1/p' |
+		head -n 1)" -ge "$2" ]
+}
+
 check_begin "$1"
 lab_link_program "$1"
 set_up
@@ -131,6 +159,7 @@ check "all offloads are in use" check_is alice "len(s['data']['offloads']) >= 4"
 # shellcheck disable=SC2086
 lab_link_set nat-a $good_path
 switches
+! has_priority || control_goes_first
 combination none none 1
 combination "$all" none
 combination "udp-segment partial-checksums" "tun-tcp udp-gro" 3

@@ -44,6 +44,56 @@ static int option(int fd, int level, int name)
 	return value;
 }
 
+#ifndef SO_RCVPRIORITY
+#define SO_RCVPRIORITY 82
+#endif
+
+/* It carries a priority, which the system tells who asks. */
+static void test_priority(void **state)
+{
+	struct netaddr bound, from;
+	int to = open_at("127.0.0.1", 0, &bound), fd = open_at("127.0.0.1", 0, &from);
+	static const int on = 1;
+	uint8_t control[CMSG_SPACE(sizeof(uint32_t))], buf[16];
+	struct iovec part = {.iov_base = buf, .iov_len = sizeof(buf)};
+	struct msghdr m = {.msg_iov = &part,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	const struct cmsghdr *c;
+	uint32_t priority = 0;
+
+	(void)state;
+	if (setsockopt(to, SOL_SOCKET, SO_RCVPRIORITY, &on, sizeof(on)) != 0)
+		skip(); /* before Linux 6.14 */
+	assert_int_equal(net_udp_send(fd, &bound, "hello", 5), OK);
+	assert_int_equal(recvmsg(to, &m, 0), 5);
+	c = CMSG_FIRSTHDR(&m);
+	assert_non_null(c);
+	assert_int_equal(c->cmsg_type, SO_PRIORITY);
+	memcpy(&priority, CMSG_DATA(c), sizeof(priority));
+	assert_int_equal(priority, 6);
+	close(fd);
+	close(to);
+}
+
+static void test_dropped(void **state)
+{
+	struct netaddr bound, from;
+	int to = open_at("127.0.0.1", 0, &bound), fd = open_at("127.0.0.1", 0, &from);
+	static const int least = 1;
+	uint8_t buf[1000] = {0};
+
+	(void)state;
+	assert_int_equal(setsockopt(to, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
+	assert_int_equal(net_udp_dropped(to), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(net_udp_send(fd, &bound, buf, sizeof(buf)), OK);
+	assert_true(net_udp_dropped(to) > 50 && net_udp_dropped(to) < 100);
+	close(fd);
+	close(to);
+}
+
 static void test_options(void **state)
 {
 	struct netaddr bound;
@@ -243,8 +293,9 @@ static void test_group(void **state)
 int main(void)
 {
 	const struct CMUnitTest anywhere[] = {
-		cmocka_unit_test(test_options), cmocka_unit_test(test_common_port_or_another),
-		cmocka_unit_test(test_send),	cmocka_unit_test(test_addresses_that_are_not_ours),
+		cmocka_unit_test(test_options),	 cmocka_unit_test(test_common_port_or_another),
+		cmocka_unit_test(test_priority), cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_send),	 cmocka_unit_test(test_addresses_that_are_not_ours),
 		cmocka_unit_test(test_group),
 	};
 	const struct CMUnitTest in_namespace[] = {
