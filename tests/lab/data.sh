@@ -38,20 +38,6 @@ restart() {
 	lab_wait 10 "$1 is up" check_is "$1" "s['state'] == 'up'"
 }
 
-transfer() { # FROM TO ADDRESS BYTES
-	lab_start "receive.$2" "$2" python3 "$here/tools/transfer.py" receive "$3" 5000
-	lab_wait 10 "the receiver listens" lab_has_logged "receive.$2" ready
-	lab_exec "$1" python3 "$here/tools/transfer.py" send "$3" 5000 "$4" >"$LAB_DIR/sent"
-	lab_wait 60 "the receiver ends" lab_has_ended "receive.$2"
-	local sent received
-	read -ra sent <"$LAB_DIR/sent"
-	read -ra received < <(tail -n 1 "$LAB_DIR/log/receive.$2")
-	rm "$LAB_DIR/log/receive.$2"
-	[ "${sent[0]} ${sent[1]}" = "${received[0]} ${received[1]}" ] ||
-		lab_fail "$1 sent ${sent[*]}, $2 received ${received[*]}"
-	ok "$4 bytes of TCP from $1 to $2, SHA-256 equal"
-}
-
 # datagrams FROM TO ADDRESS COUNT LEAST
 datagrams() {
 	lab_start "datagrams.$2" "$2" python3 "$here/tools/datagrams.py" receive "$3" 5001
@@ -82,13 +68,13 @@ combination() {
 	# shellcheck disable=SC2086 # words
 	lab_link_set nat-a $good_path
 	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
-	transfer alice bob "$bob" 100000000
-	transfer bob alice "$alice" 30000000
+	overlay_transfer alice bob "$bob" 100000000
+	overlay_transfer bob alice "$alice" 30000000
 	datagrams alice bob "$bob" 3000 100
 	# shellcheck disable=SC2086
 	lab_link_set nat-a $bad_path
-	transfer alice bob "$bob" 10000000
-	transfer bob alice "$alice" 10000000
+	overlay_transfer alice bob "$bob" 10000000
+	overlay_transfer bob alice "$alice" 10000000
 	datagrams alice bob "$bob" 3000 95
 	datagrams bob alice "$alice" 3000 95
 	for host in alice bob; do

@@ -67,26 +67,10 @@ ping_both() {
 	check_pings "$LAB_DIR/ping.bob.$1"
 }
 
-transfer() { # FROM TO ADDRESS BYTES
-	lab_start "receive.$2" "$2" python3 "$here/tools/transfer.py" receive "$3" 5000
-	lab_wait 10 "the receiver listens" lab_has_logged "receive.$2" ready
-	lab_exec "$1" python3 "$here/tools/transfer.py" send "$3" 5000 "$4" $mark \
-		>"$LAB_DIR/sent"
-	lab_wait 60 "the receiver ends" lab_has_ended "receive.$2"
-	local sent received
-	read -ra sent <"$LAB_DIR/sent"
-	read -ra received < <(tail -n 1 "$LAB_DIR/log/receive.$2")
-	rm "$LAB_DIR/log/receive.$2"
-	[ "${sent[0]} ${sent[1]}" = "${received[0]} ${received[1]}" ] ||
-		lab_fail "$1 sent ${sent[*]}, $2 received ${received[*]}"
-	ok "$4 bytes from $1 to $2, SHA-256 equal," \
-		"$(python3 -c "print(round($4 * 8e-6 / ${received[2]}))") Mbit/s"
-}
-
 # The packets on the public net go between the two routers and show nothing of what is inside.
 capture_is_clean() {
 	start_capture inside alice icetun0
-	transfer alice bob "$bob" 1000000
+	overlay_transfer alice bob "$bob" 1000000 $mark
 	lab_exec bob ping -q -c 3 -i 0.01 -p "$(hex ping-mark)" "$alice" >/dev/null
 	stop_capture inside bob "$alice"
 	stop_capture public server 203.0.113.11
@@ -196,8 +180,8 @@ ping_both main 1000
 ok "1000 pings each way (ping -i 0.01), none lost"
 capture_is_clean
 server_knows_nothing
-transfer alice bob "$bob" $transfer_bytes
-transfer bob alice "$alice" $transfer_bytes
+overlay_transfer alice bob "$bob" $transfer_bytes $mark
+overlay_transfer bob alice "$alice" $transfer_bytes $mark
 check_idle_memory alice bob
 restarts
 survives

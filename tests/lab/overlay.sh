@@ -87,13 +87,14 @@ overlay_is_relayed() {
 	check_is "$1" "[p['path']['kind'] for p in s['peers'] if p['name'] == '$2'] == ['relayed']"
 }
 
-# overlay_transfer FROM TO ADDRESS BYTES: over TCP to TO's ADDRESS in the overlay.
+# overlay_transfer FROM TO ADDRESS BYTES [MARK]: over TCP to TO's ADDRESS in the overlay; MARK is repeated
+# all along.
 overlay_transfer() {
 	local tools sent received
 	tools=$(dirname "${BASH_SOURCE[0]}")/tools
 	lab_start "receive.$2" "$2" python3 "$tools/transfer.py" receive "$3" 5000
 	lab_wait 10 "the receiver listens" lab_has_logged "receive.$2" ready
-	lab_exec "$1" python3 "$tools/transfer.py" send "$3" 5000 "$4" >"$LAB_DIR/sent"
+	lab_exec "$1" python3 "$tools/transfer.py" send "$3" 5000 "${@:4}" >"$LAB_DIR/sent"
 	lab_wait 60 "the receiver ends" lab_has_ended "receive.$2"
 	read -ra sent <"$LAB_DIR/sent"
 	read -ra received < <(tail -n 1 "$LAB_DIR/log/receive.$2")

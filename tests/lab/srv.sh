@@ -70,9 +70,6 @@ server_is() { # HOST KIND URI STATE
 	check_is "$1" "[t['state'] for t in s['$2'] if t['endpoint'] == '$3'] == ['$4']"
 }
 # Only the host whose relay it is knows which server that is.
-is_relayed() { # HOST PEER
-	check_is "$1" "[p['path']['kind'] for p in s['peers'] if p['name'] == '$2'] == ['relayed']"
-}
 is_of_srv() { [[ $1 == *turn:relay.test:3999* || $1 == *turns:relay.test:443* ]]; }
 relays() { # HOST
 	check_field "$1" "' '.join(p['path'].get('relay', '') for p in s['peers'])"
@@ -104,8 +101,8 @@ servers() {
 
 relayed() {
 	check "the very first packet is answered" lab_exec bob ping -c 1 -W 5 -q "$alice"
-	lab_wait 5 "alice says: relayed" is_relayed alice bob
-	lab_wait 5 "bob says: relayed" is_relayed bob alice
+	lab_wait 5 "alice says: relayed" overlay_is_relayed alice bob
+	lab_wait 5 "bob says: relayed" overlay_is_relayed bob alice
 	check "the relay is one of the SRV records" is_of_srv "$(relays alice) $(relays bob)"
 	overlay_ictl alice status
 }
