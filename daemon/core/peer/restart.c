@@ -340,7 +340,10 @@ void restart_on_unanswered(struct overlay *o, struct peer *p, uint64_t now_us)
 
 void restart_on_packet(struct overlay *o, struct peer *p, uint64_t now_us)
 {
-	if (p->state == OVERLAY_PEER_ROAMING && give_up_fruitless(o, p, now_us))
+	if (p->state != OVERLAY_PEER_ROAMING || !has_session(p))
+		return;
+	ice_agent_set_worth(p->current->agent, UINT32_MAX);
+	if (give_up_fruitless(o, p, now_us))
 		restart_want(o, p, now_us, p->restart.last);
 }
 
