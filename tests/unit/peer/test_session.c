@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "daemon/core/crypto/secret.h"
+#include "daemon/core/peer/control.h"
+#include "daemon/core/signal/description.h"
 #include "daemon/core/signal/message.h"
 #include "daemon/core/tunnel/packet.h"
 #include "tests/support/mesh.h"
@@ -287,6 +289,59 @@ static void the_answerer_does_not_wait_for_ever(void **state)
 	assert_true(mesh_run(&mesh, 3 * US_PER_S, alice_has_a_packet));
 }
 
+/* --- candidates --- */
+
+static size_t checks_to[256]; /* of bob, by the last byte of the address */
+
+static void watch_checks(struct mesh_host *h, uint16_t socket, const struct netaddr *to,
+			 const uint8_t *buf, size_t len)
+{
+	(void)socket;
+	if (h == bob && len > 1 && buf[0] == 0 && buf[1] == 1)
+		checks_to[to->ip[3]]++;
+}
+
+static void say_to_bob(uint32_t session, const struct signal_candidates *c)
+{
+	uint8_t text[512] = {CONTROL_CANDIDATES};
+	size_t len;
+
+	assert_int_equal(signal_candidates_encode(c, text + 1, sizeof(text) - 1, &len), OK);
+	(void)!overlay_on_control(bob->overlay, mesh.now_us, 0, session, true, text, 1 + len);
+}
+
+/* What comes with the keys of the session that is there is for its generation, not for that of the restart: no
+ * candidate of it is checked, and its end is not the end of the others. */
+static void candidates_are_for_their_session(void **state)
+{
+	static const struct mesh_watch watch = {.sent = watch_checks};
+	static struct signal_candidates c;
+	struct ice_candidate candidate = {
+		.type = ICE_CANDIDATE_HOST,
+		.priority = ice_priority(ICE_CANDIDATE_HOST, 100),
+		.foundation = "1",
+		.addr = netaddr_from_ip4((const uint8_t[]){203, 0, 113, 61}, 4000),
+	};
+	struct netaddr a = netaddr_from_ip4((const uint8_t[]){203, 0, 113, 60}, 0);
+	uint32_t session;
+
+	(void)state;
+	connect_both();
+	session = peer_of(bob).session;
+	mesh.direct_blocked = true;
+	assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(peer_of(bob).session, session);
+	memset(checks_to, 0, sizeof(checks_to));
+	mesh.watch = &watch;
+	c = (struct signal_candidates){.end = true, .local = &candidate, .count = 1};
+	say_to_bob(session, &c);
+	(void)mesh_add_address(alice, &a, 100);
+	(void)mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(checks_to[61], 0);
+	assert_true(checks_to[60] > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +352,7 @@ int main(void)
 		TEST(the_answerer_waits),
 		TEST(a_path_is_news_once),
 		TEST(the_answerer_does_not_wait_for_ever),
+		TEST(candidates_are_for_their_session),
 	};
 
 	if (crypto_start() != OK)
