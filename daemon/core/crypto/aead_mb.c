@@ -44,6 +44,19 @@ void aead_mb_seal(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE
 		seal_chacha(a, nonce, ad, ad_len, in, len, out);
 }
 
+/* In constant time: no branch before all is compared. sodium_memcmp() goes byte by byte through volatile
+ * memory, which was 4 % of what a receiving daemon did. */
+static bool is_same_tag(const uint8_t a[static AEAD_TAG_BYTES],
+			const uint8_t b[static AEAD_TAG_BYTES])
+{
+	uint64_t x[2], y[2];
+
+	_Static_assert(sizeof(x) == AEAD_TAG_BYTES, "two words");
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
 bool aead_mb_open(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE_BYTES],
 		  const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len, uint8_t *out)
 {
@@ -63,7 +76,7 @@ bool aead_mb_open(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE
 		IMB_CHACHA20_POLY1305_DEC_FINALIZE(manager, &ctx, ours, AEAD_TAG_BYTES);
 		sodium_memzero(&ctx, sizeof(ctx));
 	}
-	return sodium_memcmp(theirs, ours, sizeof(ours)) == 0;
+	return is_same_tag(theirs, ours);
 }
 
 _Static_assert(_Alignof(struct aead_mb) <= AEAD_MB_ALIGN, "it wants no more");
