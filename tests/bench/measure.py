@@ -68,8 +68,8 @@ class Iperf:
                 break
             time.sleep(0.02)
         self.client = subprocess.Popen(
-            p.argv("a", "iperf3", "-J", "-c", self.peer.address["b"], "-p", "5201", "-t",
-                   str(self.seconds), *self.options), stdout=subprocess.PIPE,
+            p.argv("a", "iperf3", "-J", "-c", self.peer.address["b"], "-p", "5201", "-C",
+                   "cubic", "-t", str(self.seconds), *self.options), stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True)
         return self
 
