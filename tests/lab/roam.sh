@@ -18,7 +18,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
 	cat <<-'TEXT'
-	Usage: roam.sh [--times N] [--long] BUILD-DIRECTORY CASE...
+	Usage: roam.sh [--times N] [--nat KIND] [--long] BUILD-DIRECTORY CASE...
 
 	  soft      another interface appears, takes the default route; the first goes 5 s later: 0 lost
 	  alone     the same without the rendezvous server
@@ -33,6 +33,8 @@ usage() {
 	  relayed   to a NAT that needs a relay and back, softly and hard; needs coturn
 	  turn      coturn restarts under a relayed session: traffic within 3 s; needs coturn
 
+	--nat: the kind of NAT (lab_nat_rules() has the list) of the network that alice changes to and from;
+	home, or symmetric where a relay is needed.
 	With ICETUN_TEST_LONG set each case is done ten times and every one has to be in time, else once. What
 	is always counted is what was lost and what came twice. --long: skips itself where that is not set.
 	TEXT
@@ -364,9 +366,11 @@ case_turn() {
 
 times=${ICETUN_TEST_LONG:+10}
 times=${times:-1}
+nat=""
 while [ $# -gt 0 ]; do
 	case $1 in
 	--times) times=$2; shift ;;
+	--nat) nat=$2; shift ;;
 	--long) [ -n "${ICETUN_TEST_LONG-}" ] || { echo "skipped: ICETUN_TEST_LONG is not set"; exit 77; } ;;
 	--help) usage; exit ;;
 	*) break ;;
@@ -376,15 +380,16 @@ done
 [ $# -ge 2 ] || { usage >&2; exit 2; }
 build=$1
 shift
-needs_relay="" kind=home
+needs_relay=""
 case " $* " in
 *" relayed "* | *" turn "*)
 	command -v turnserver >/dev/null || { echo "skipped: needs coturn"; exit 77; }
-	needs_relay=yes kind=symmetric ;;
+	needs_relay=yes ;;
 esac
 check_begin "$build"
 lab_link_program "$build"
-roam_begin $delay_ms configure $kind
+: "${nat:=${needs_relay:+symmetric}}"
+roam_begin $delay_ms configure "${nat:-home}"
 for name; do
 	echo "$name"
 	"case_$name"
