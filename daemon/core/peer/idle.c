@@ -18,6 +18,7 @@ void idle_on_use(struct overlay *o, struct peer *p, uint64_t now_us)
 	p->used_us = now_us;
 	if (p->idle && is_watched(p)) {
 		p->idle = false;
+		p->current->rests = false;
 		ice_agent_set_idle(p->current->agent, now_us, false);
 	}
 	peer_update_timer(o, p);

@@ -91,6 +91,7 @@ struct session {
 	struct session_secret *secret; /* NULL until there are keys; of overlay.secrets */
 	struct tunnel_lane lane;       /* the control lane */
 	struct aead *key;	       /* prepared for it; made anew if need be */
+	bool rests;		       /* the key is not kept */
 	char remote_ufrag[ICE_UFRAG_MAX_BYTES + 1]; /* of the ICE generation that it belongs to */
 	bool shared;				    /* the peer is known to have the keys */
 	bool has_path;
@@ -408,7 +409,7 @@ void session_retire(struct overlay *o, struct peer *p, struct session *s, uint64
 MUST_USE enum err session_start(struct overlay *o, struct peer *p, struct session *s,
 				struct noise *n, uint32_t remote_index, uint8_t lanes,
 				uint64_t now_us);
-/* It is not used for some time: keeps what cannot be made again only. */
+/* It is not used for some time: keeps what cannot be made again only, until `rests` is false again. */
 void session_rest(struct session *s);
 /* New keys go over the path of the old ones. */
 void session_take_path(struct session *s, const struct session *from);

@@ -194,6 +194,7 @@ err:
 
 void session_rest(struct session *s)
 {
+	s->rests = true;
 	aead_destroy(s->key);
 	s->key = NULL;
 	free(s->message);
@@ -208,9 +209,14 @@ static enum err seal(struct session *s, const uint8_t *plain, size_t len, uint8_
 
 	if (!s->key)
 		e = aead_create(&s->key, s->cipher, s->secret->send_key);
-	return e == OK ? tunnel_lane_seal(&s->lane, s->key, TUNNEL_TYPE_DATA, plain, len, out, cap,
-					  ret_len)
-		       : e;
+	if (e == OK)
+		e = tunnel_lane_seal(&s->lane, s->key, TUNNEL_TYPE_DATA, plain, len, out, cap,
+				     ret_len);
+	if (s->rests) {
+		aead_destroy(s->key);
+		s->key = NULL;
+	}
+	return e;
 }
 
 enum err session_send(struct overlay *o, struct session *s, const uint8_t *plain, size_t len)
