@@ -95,7 +95,7 @@ switches() {
 	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
 	for name in $all; do
 		for host in alice bob; do
-			transfer $host "$([ $host = alice ] && echo bob || echo alice)" \
+			overlay_transfer $host "$([ $host = alice ] && echo bob || echo alice)" \
 				"$([ $host = alice ] && echo "$bob" || echo "$alice")" 20000000 &
 			transfer=$!
 			overlay_ictl $host offload "$name" off >/dev/null
