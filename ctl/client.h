@@ -1,4 +1,5 @@
-/* The client's side of the control socket: one connection, one request at a time, with time limits. */
+/* The client's side of the control socket: one connection, one request at a time, with time
+ * limits. */
 #ifndef ICETUN_CTL_CLIENT_H
 #define ICETUN_CTL_CLIENT_H
 
@@ -14,7 +15,8 @@
 
 struct client;
 
-/* Each of these says on standard error what went wrong when it returns anything but PROBLEM_NONE. */
+/* Each of these says on standard error what went wrong when it returns anything but
+ * PROBLEM_NONE. */
 
 /* Connects. Return: PROBLEM_NONE, _NOT_RUNNING, _PERMISSION, _BUSY, _INTERNAL. */
 enum problem client_open(struct client **ret, const struct context *context);

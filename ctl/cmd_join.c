@@ -50,8 +50,8 @@ static enum problem read_file(const char *path, char token[static TOKEN_TEXT_BYT
 	return p;
 }
 
-/* @argument: TOKEN, "-" or "@FILE"; wiped when it is the token itself, so that it stands in the list
- * of processes as briefly as can be. */
+/* @argument: TOKEN, "-" or "@FILE"; wiped when it is the token itself, so that it stands in the
+ * list of processes as briefly as can be. */
 static enum problem read_token(char *argument, const char *file,
 			       char token[static TOKEN_TEXT_BYTES])
 {

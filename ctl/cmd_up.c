@@ -10,7 +10,8 @@
 
 #define LINE_BYTES 1024
 
-/* Prints each step, and one that repeats itself once. Return: as client_receive(), for the last one. */
+/* Prints each step, and one that repeats itself once. Return: as client_receive(), for the last
+ * one. */
 static enum problem follow(struct client *c, uint64_t timeout_ms, bool wait)
 {
 	uint64_t end_ms = client_now_ms() + timeout_ms;

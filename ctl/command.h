@@ -2,9 +2,10 @@
  * ictl: controls icetund over its control socket, and does nothing else.
  *
  * Each command is one file, cmd_<name>.c, with one `struct command` in it; main.c has the list of
- * them. A command parses its options (options.h), asks the daemon (client.h), and prints (output.h).
- * What goes wrong is a problem of daemon/core/base/problem.h: fail() prints its sentences on
- * standard error, and its exit code is the result of the program, for text and JSON alike.
+ * them. A command parses its options (options.h), asks the daemon (client.h), and prints
+ * (output.h). What goes wrong is a problem of daemon/core/base/problem.h: fail() prints its
+ * sentences on standard error, and its exit code is the result of the program, for text and JSON
+ * alike.
  */
 #ifndef ICETUN_CTL_COMMAND_H
 #define ICETUN_CTL_COMMAND_H

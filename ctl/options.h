@@ -16,8 +16,8 @@ struct option_spec {
 };
 
 /*
- * Parses @argc of @argv by @specs, with --socket and --help beside them. Up to @max arguments that are
- * no options go to @ret_arguments, the rest of which is set to NULL.
+ * Parses @argc of @argv by @specs, with --socket and --help beside them. Up to @max arguments that
+ * are no options go to @ret_arguments, the rest of which is set to NULL.
  * Return: true; false when the command is to end with *ret, because the help was printed or because
  * something is wrong, which then has been said.
  */

@@ -1,6 +1,6 @@
 /*
- * icetund: joins this host to an overlay network and moves its packets. docs/CONTROL.md says how it is
- * controlled, packaging/examples/icetund.conf how it is configured.
+ * icetund: joins this host to an overlay network and moves its packets. docs/CONTROL.md says how it
+ * is controlled, packaging/examples/icetund.conf how it is configured.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -197,7 +197,8 @@ int main(int argc, char **argv)
 		state_destroy(state);
 		return give_up(problem, detail);
 	}
-	/* Names are looked up by half of libuv's threads: enough that dead ones hold up no others. */
+	/* Names are looked up by half of libuv's threads: enough that dead ones hold up no
+	 * others. */
 	setenv("UV_THREADPOOL_SIZE", "16", 0);
 	uv_loop_init(&process.loop);
 	code = run(&process, &config, state);

@@ -26,7 +26,8 @@ struct command_option {
 };
 
 /* Takes the options out of @argv. What is no option goes to @rest, @rest_max at most, in order.
- * Return: EXIT_CODE_DONE and the number of words in *ret_rest, or EXIT_CODE_USAGE after a sentence. */
+ * Return: EXIT_CODE_DONE and the number of words in *ret_rest, or EXIT_CODE_USAGE after a
+ * sentence. */
 enum exit_code command_parse(int argc, char **argv, struct command_option *options,
 			     size_t option_count, const char **rest, size_t rest_max,
 			     size_t *ret_rest);

@@ -6,17 +6,18 @@
  *	Prefix=100.96.0.0/16                  overlay addresses are given out from here
  *
  *	[Rendezvous]
- *	Listen=tcp://0.0.0.0:4510             TCP address for hosts; * = all addresses, IPv4 and IPv6
+ *	Listen=tcp://0.0.0.0:4510             TCP address for hosts; * = all, IPv4 and IPv6
  *	Endpoint=tcp://rv.example.org:4510    how hosts reach it; stands in tokens; up to four times
  *	StunListen=*:3478                     UDP address of the STUN responder; "off" for none
  *	Directory=/var/lib/icetun-rendezvous  keys and database; default: where this file is
  *
  *	[Servers]
- *	Uri=turn:turn.example.org:3478        further STUN and TURN servers for hosts; up to seven times
- *	TurnSecret=...                        coturn's static-auth-secret, for every turn: and turns: URI
+ *	Uri=turn:turn.example.org:3478        STUN and TURN servers for hosts; up to seven times
+ *	TurnSecret=...                        coturn's static-auth-secret, for all turn: and turns:
  *
  * A key that is not known, stands in the wrong section or has a bad value is an error with file and
- * line. The default prefix lies in 100.64.0.0/10 (RFC 6598), which home and office networks do not use;
+ * line. The default prefix lies in 100.64.0.0/10 (RFC 6598), which home and office networks do not
+ * use;
  * 100.96.0.0/16 keeps clear of the ranges that well-known overlay products prefer.
  */
 #ifndef ICETUN_RENDEZVOUS_CONFIG_H
@@ -73,8 +74,8 @@ MUST_USE enum err config_parse_endpoint(const char *text, bool is_listen,
 /* The host of an endpoint that was parsed, in brackets as it stands there. */
 void config_endpoint_host(const char *endpoint, char ret[static CONFIG_ENDPOINT_BYTES]);
 
-/* Reads @file. Return: OK; ERR_NOT_FOUND, ERR_PERMISSION, ERR_IO or ERR_INVALID, each with a sentence
- * in @error that says what is wrong and what to do; then @ret is unspecified. */
+/* Reads @file. Return: OK; ERR_NOT_FOUND, ERR_PERMISSION, ERR_IO or ERR_INVALID, each with a
+ * sentence in @error that says what is wrong and what to do; then @ret is unspecified. */
 MUST_USE enum err config_load(const char *file, struct config *ret,
 			      char error[static CONFIG_ERROR_BYTES]);
 

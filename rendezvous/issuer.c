@@ -360,8 +360,8 @@ static bool copy_certificate(sqlite3_stmt *st, int at, uint8_t *ret, size_t *ret
 }
 
 /* Is this name, or one of these keys, a member already?
- * Return: ISSUER_OK with *ret_len = 0 no; ISSUER_OK with its certificate it is this very host, which
- * joined with this very token; ISSUER_NAME_TAKEN; ISSUER_FAILED. */
+ * Return: ISSUER_OK with *ret_len = 0 no; ISSUER_OK with its certificate it is this very host,
+ * which joined with this very token; ISSUER_NAME_TAKEN; ISSUER_FAILED. */
 static enum issuer_result find_same(struct issuer *i, const struct issuer_request *q, int64_t token,
 				    uint8_t *ret, size_t *ret_len)
 {
@@ -410,7 +410,8 @@ static int64_t choose_address(struct issuer *i)
 	sqlite3_finalize(st);
 	if (ret <= last)
 		return ret;
-	/* The lowest address whose predecessor is taken (or is the network itself) and that is free. */
+	/* The lowest address whose predecessor is taken (or is the network itself) and that is
+	 * free. */
 	st = prepare(i, "SELECT min(a) FROM (SELECT ?1 AS a UNION ALL"
 			" SELECT address + 1 FROM member WHERE address >= ?1 AND address < ?2)"
 			" WHERE a NOT IN (SELECT address FROM member)");

@@ -1,13 +1,13 @@
 /*
  * The issuer: join tokens, overlay addresses and membership certificates, in one SQLite database.
  *
- * The running server and the `token` command use the database at the same time (WAL). Each change is one
- * transaction, synced to disk before anybody hears of it: an address or serial that was given out is
- * never given out again.
+ * The running server and the `token` command use the database at the same time (WAL). Each change
+ * is one transaction, synced to disk before anybody hears of it: an address or serial that was
+ * given out is never given out again.
  *
- * A token is a bearer secret of 16 random bytes; the database has its hash only. `uses` hosts may join
- * with it before it expires. Joining is idempotent: a host that asks again with the same name and keys,
- * because the answer got lost, gets the same certificate, and no use is counted.
+ * A token is a bearer secret of 16 random bytes; the database has its hash only. `uses` hosts may
+ * join with it before it expires. Joining is idempotent: a host that asks again with the same name
+ * and keys, because the answer got lost, gets the same certificate, and no use is counted.
  *
  * Addresses are given out in rising order; when the end of the prefix is reached, gaps are filled.
  */
@@ -78,12 +78,13 @@ struct issuer_member {
 
 /* Makes the database. Return: OK, ERR_EXISTS, ERR_IO. */
 MUST_USE enum err issuer_create_database(const char *path);
-/* Return: OK; ERR_NOT_FOUND there is none; ERR_PERMISSION; ERR_INVALID it is none of ours or of another
- * version; ERR_IO; ERR_NO_MEMORY. */
+/* Return: OK; ERR_NOT_FOUND there is none; ERR_PERMISSION; ERR_INVALID it is none of ours or of
+ * another version; ERR_IO; ERR_NO_MEMORY. */
 MUST_USE enum err issuer_open(struct issuer **ret, const struct issuer_params *params);
 void issuer_close(struct issuer *i);
 
-/* Return: OK with the secret that goes into the token; ERR_INVALID uses or time out of range; ERR_IO. */
+/* Return: OK with the secret that goes into the token; ERR_INVALID uses or time out of range;
+ * ERR_IO. */
 MUST_USE enum err issuer_token_create(struct issuer *i, const struct random_source *random,
 				      int64_t now_s, int64_t uses, int64_t expires_s,
 				      uint8_t ret_secret[static TOKEN_SECRET_BYTES]);

@@ -1,10 +1,10 @@
 /*
  * The log of the rendezvous server: one line an event on standard error, `event key=value ...`.
  *
- * Under systemd (JOURNAL_STREAM names the file that standard error is) a line begins with the priority
- * that the journal understands. No secret, no token, no body of a message is ever given to it; what
- * comes from outside is an identifier or a number, and control characters are made '?' anyway. The
- * caller keeps the rate of lines that the outside can cause.
+ * Under systemd (JOURNAL_STREAM names the file that standard error is) a line begins with the
+ * priority that the journal understands. No secret, no token, no body of a message is ever given to
+ * it; what comes from outside is an identifier or a number, and control characters are made '?'
+ * anyway. The caller keeps the rate of lines that the outside can cause.
  */
 #ifndef ICETUN_RENDEZVOUS_LOG_H
 #define ICETUN_RENDEZVOUS_LOG_H

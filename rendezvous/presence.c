@@ -1,10 +1,10 @@
 /*
  * WATCH and PRESENCE.
  *
- * Who watches one name stands in a hash by that name. Who watches everybody reads the registry's list
- * of changes: it has a mark, the last change it was told, and gets what is newer in portions, so that
- * a large network does not overflow the queue of its connection. A host that does not keep up loses
- * single presences by name; the whole-network list it gets later, but completely.
+ * Who watches one name stands in a hash by that name. Who watches everybody reads the registry's
+ * list of changes: it has a mark, the last change it was told, and gets what is newer in portions,
+ * so that a large network does not overflow the queue of its connection. A host that does not keep
+ * up loses single presences by name; the whole-network list it gets later, but completely.
  */
 #include <stdlib.h>
 #include <string.h>

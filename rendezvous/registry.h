@@ -1,15 +1,15 @@
 /*
- * Who is online: identifier -> connection, with a lease. Soft state only; after a restart of the server
- * the hosts register again.
+ * Who is online: identifier -> connection, with a lease. Soft state only; after a restart of the
+ * server the hosts register again.
  *
- * Each member has one entry, found by name, by connection and by overlay address in O(1). It is ONLINE
- * from its registration until its lease runs out, its connection turns out to be gone, or it says BYE.
- * Then it is GONE for a minute: watchers learn of it from the entry, and a lookup still finds the
- * certificate. All leases have one length, so a list in the order of renewal is in the order of
- * expiry, and the next deadline is its head.
+ * Each member has one entry, found by name, by connection and by overlay address in O(1). It is
+ * ONLINE from its registration until its lease runs out, its connection turns out to be gone, or it
+ * says BYE. Then it is GONE for a minute: watchers learn of it from the entry, and a lookup still
+ * finds the certificate. All leases have one length, so a list in the order of renewal is in the
+ * order of expiry, and the next deadline is its head.
  *
- * For watchers each change of an entry gets a number, and entries are also listed in the order of that
- * number: what a watcher has not seen is the tail of the list (presence.c).
+ * For watchers each change of an entry gets a number, and entries are also listed in the order of
+ * that number: what a watcher has not seen is the tail of the list (presence.c).
  */
 #ifndef ICETUN_RENDEZVOUS_REGISTRY_H
 #define ICETUN_RENDEZVOUS_REGISTRY_H
@@ -102,9 +102,9 @@ struct member *registry_find(struct registry *r, const char *name);
 struct member *registry_find_connection(struct registry *r, uint32_t connection);
 struct member *registry_find_address(struct registry *r, const struct netaddr *addr);
 
-/* Makes the holder of @cert, a verified certificate with the encoding @encoded, ONLINE on @connection:
- * a new entry, one that was GONE, or one that was on another connection. Its other fields stay. Of an
- * address that another entry has, that one keeps the index.
+/* Makes the holder of @cert, a verified certificate with the encoding @encoded, ONLINE on
+ * @connection: a new entry, one that was GONE, or one that was on another connection. Its other
+ * fields stay. Of an address that another entry has, that one keeps the index.
  * Return: OK and the entry; ERR_LIMIT when the table is full; ERR_NO_MEMORY. */
 MUST_USE enum err registry_set_online(struct registry *r, uint64_t now_us, uint32_t connection,
 				      uint64_t epoch, const struct cert *cert,

@@ -70,8 +70,8 @@ static void skip_rest(void *socket)
 	}
 }
 
-/* ZAP 1.0 (ZeroMQ RFC 27): version, request id, domain, address, identity, mechanism, key; each field
- * is a frame. The reply gives the key in hexadecimal as the user id.
+/* ZAP 1.0 (ZeroMQ RFC 27): version, request id, domain, address, identity, mechanism, key; each
+ * field is a frame. The reply gives the key in hexadecimal as the user id.
  * Return: false when no request waits. */
 static bool answer_zap(struct router *r)
 {
@@ -254,7 +254,8 @@ static bool open_sockets(struct router *r)
 	r->zap = zmq_socket(r->zmq, ZMQ_REP);
 	r->socket = zmq_socket(r->zmq, ZMQ_ROUTER);
 	r->monitor = zmq_socket(r->zmq, ZMQ_PAIR);
-	/* The monitor's queue has no bound (RCVHWM 0), so that the I/O thread never waits for us. */
+	/* The monitor's queue has no bound (RCVHWM 0), so that the I/O thread never waits for
+	 * us. */
 	return r->zap && r->socket && r->monitor && set_int(r->zap, ZMQ_LINGER, 0) &&
 	       zmq_bind(r->zap, ZAP_ENDPOINT) == 0 && set_int(r->monitor, ZMQ_RCVHWM, 0) &&
 	       set_int(r->monitor, ZMQ_LINGER, 0) &&

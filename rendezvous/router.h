@@ -4,16 +4,16 @@
  *
  * What libzmq 4.3.4 needs to be safe with is kept here:
  *   - no heartbeats by libzmq: a timer on a stalled connection that was reset aborts the process;
- *   - rand() is seeded by main() before the context exists: routing ids start at rand(), and a client
- *     that has claimed the next one makes libzmq abort;
+ *   - rand() is seeded by main() before the context exists: routing ids start at rand(), and a
+ *     client that has claimed the next one makes libzmq abort;
  *   - routing ids are automatic (zero byte and 32 bits), which makes a connection a number here; a
- *     client that chose another kind of id is ignored. Its key is read from "User-Id" of the PAYLOAD
- *     frame and handed on with each message, so a claimed id gives nobody's rights;
+ *     client that chose another kind of id is ignored. Its key is read from "User-Id" of the
+ *     PAYLOAD frame and handed on with each message, so a claimed id gives nobody's rights;
  *   - ZAP_ENFORCE_DOMAIN: without the handler nobody gets in, rather than everybody;
  *   - ZMQ_FD is edge-triggered in meaning: read until EAGAIN, again after each own send.
  *
- * Any CURVE key is admitted: hosts that have not joined yet must be able to. What a connection may do
- * is decided message by message (service.h).
+ * Any CURVE key is admitted: hosts that have not joined yet must be able to. What a connection may
+ * do is decided message by message (service.h).
  */
 #ifndef ICETUN_RENDEZVOUS_ROUTER_H
 #define ICETUN_RENDEZVOUS_ROUTER_H
@@ -35,8 +35,8 @@ struct router_params {
 	const char *listen;	      /* as config.h has it */
 	const uint8_t *server_secret; /* ROUTER_KEY_BYTES; read during router_create() only */
 	void *ctx;
-	/* One message came on @connection, whose other end holds the secret of @key. @len 0 opens each
-	 * connection of a well-behaved host. May call router_send(). */
+	/* One message came on @connection, whose other end holds the secret of @key. @len 0 opens
+	 * each connection of a well-behaved host. May call router_send(). */
 	void (*on_message)(void *ctx, uint32_t connection,
 			   const uint8_t key[static ROUTER_KEY_BYTES], const uint8_t *buf,
 			   size_t len);

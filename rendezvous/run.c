@@ -311,8 +311,8 @@ static void watch_signals(struct server *s)
 	}
 }
 
-/* Nothing that this process starts gains rights, its memory goes to no file and to no debugger, and it
- * may hold as many connections as the system allows. */
+/* Nothing that this process starts gains rights, its memory goes to no file and to no debugger, and
+ * it may hold as many connections as the system allows. */
 static void harden(void)
 {
 	const struct rlimit no_core = {0, 0};

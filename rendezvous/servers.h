@@ -1,9 +1,10 @@
 /*
  * The STUN and TURN servers that members are told of at registration.
  *
- * For each turn: and turns: URI a member gets a user name and password of its own that work for a day (or
- * what TurnLifetime= says), and new ones when half of that is over: coturn's scheme of a shared secret (use-auth-secret): the user name is "UNIXTIME:NAME", the time at
- * which it ends, and the password is base64(HMAC-SHA1(secret, user name)).
+ * For each turn: and turns: URI a member gets a user name and password of its own that work for a
+ * day (or what TurnLifetime= says), and new ones when half of that is over: coturn's scheme of a
+ * shared secret (use-auth-secret): the user name is "UNIXTIME:NAME", the time at which it ends, and
+ * the password is base64(HMAC-SHA1(secret, user name)).
  */
 #ifndef ICETUN_RENDEZVOUS_SERVERS_H
 #define ICETUN_RENDEZVOUS_SERVERS_H

@@ -2,32 +2,33 @@
  * The rendezvous service: what it does with each message. Pure: no socket, no clock, no database.
  *
  * A message comes in with the number of its connection and the CURVE key that the connection has
- * proven to hold; answers leave through the transport that was handed in, which tells at once whether
- * a connection still exists. So "absent" is known when it happens, and nothing is queued for anybody.
+ * proven to hold; answers leave through the transport that was handed in, which tells at once
+ * whether a connection still exists. So "absent" is known when it happens, and nothing is queued
+ * for anybody.
  *
  * A connection in steps:
- *   1. It opens (an empty message): CHALLENGE with a nonce. Anything else but JOIN that comes from a
- *      connection without registration is answered so too: a host whose registration was lost, because
- *      the server restarted, finds out and registers again.
- *   2. REGISTER with that nonce, an epoch and the certificate: the certificate has to be the network's
- *      and name the key of this very connection. Then REGISTERED with the servers. The lease is
- *      renewed by every message.
+ *   1. It opens (an empty message): CHALLENGE with a nonce. Anything else but JOIN that comes from
+ *      a connection without registration is answered so too: a host whose registration was lost,
+ *      because the server restarted, finds out and registers again.
+ *   2. REGISTER with that nonce, an epoch and the certificate: the certificate has to be the
+ *      network's and name the key of this very connection. Then REGISTERED with the servers. The
+ *      lease is renewed by every message.
  *        same key, other connection, higher epoch   takes over; the old one gets ERROR(REPLACED)
  *        same key, other connection, not higher     ERROR(REPLACED) to the newcomer
  *        other key, same identifier                 ERROR(NAME_TAKEN); the first one keeps working
  *        more than five takeovers a minute          ERROR(RATE) to the newcomer for a minute: two
  *                                                   machines run with one key
- *      A takeover from a connection that is closed already does not count as one, nor does one by the
- *      same run of the program, as the epoch shows: the host has moved.
- *   3. FORWARD: DELIVER to the target and ACK to the sender, or ERROR(ABSENT), or ERROR(BUSY) when the
- *      target does not keep up. LOOKUP: FOUND with the certificate, of absent members too. WATCH:
- *      PRESENCE now and at each change. PING: PONG. BYE: gone.
+ *      A takeover from a connection that is closed already does not count as one, nor does one by
+ *      the same run of the program, as the epoch shows: the host has moved.
+ *   3. FORWARD: DELIVER to the target and ACK to the sender, or ERROR(ABSENT), or ERROR(BUSY) when
+ *      the target does not keep up. LOOKUP: FOUND with the certificate, of absent members too.
+ *      WATCH: PRESENCE now and at each change. PING: PONG. BYE: gone.
  *   JOIN, on any connection whose key is the one that it asks for: the issuer decides.
  *
- * Bad input is counted and not answered. Limits for each connection: 50 messages a second (200 at once),
- * 2 REGISTER a second (4), 2 CHALLENGE a second (4), 5 refused JOIN in all; for each member 10 FORWARD a
- * second (30 at once), SERVICE_MAX_WATCHES hosts watched by name; whole-network watching only while at
- * most `watch_members_max` members are online; 10 JOIN a second (20) in all.
+ * Bad input is counted and not answered. Limits for each connection: 50 messages a second (200 at
+ * once), 2 REGISTER a second (4), 2 CHALLENGE a second (4), 5 refused JOIN in all; for each member
+ * 10 FORWARD a second (30 at once), SERVICE_MAX_WATCHES hosts watched by name; whole-network
+ * watching only while at most `watch_members_max` members are online; 10 JOIN a second (20) in all.
  */
 #ifndef ICETUN_RENDEZVOUS_SERVICE_H
 #define ICETUN_RENDEZVOUS_SERVICE_H

@@ -27,7 +27,8 @@
 
 /* @directory + "/" + @name. Return: OK, ERR_NO_SPACE. */
 MUST_USE enum err store_path(const char *directory, const char *name, char *ret, size_t cap);
-/* Makes @directory and its parents, itself 0700. One that exists must be the caller's own or root's.
+/* Makes @directory and its parents, itself 0700. One that exists must be the caller's own or
+ * root's.
  * Return: OK, ERR_PERMISSION, ERR_IO. */
 MUST_USE enum err store_make_directory(const char *directory);
 /* Writes a new file of mode @mode and syncs it. Return: OK, ERR_EXISTS, ERR_PERMISSION, ERR_IO. */
@@ -37,8 +38,8 @@ MUST_USE enum err store_write(const char *directory, const char *name, unsigned 
 MUST_USE enum err store_write_key(const char *directory, const char *name, unsigned mode,
 				  const uint8_t key[static STORE_KEY_BYTES]);
 /* Reads a key. @is_secret: refuse a file that group or others may read.
- * Return: OK, ERR_NOT_FOUND, ERR_PERMISSION (not readable), ERR_KEY (damaged, or others may read it),
- * ERR_IO. */
+ * Return: OK, ERR_NOT_FOUND, ERR_PERMISSION (not readable), ERR_KEY (damaged, or others may read
+ * it), ERR_IO. */
 MUST_USE enum err store_read_key(const char *directory, const char *name, bool is_secret,
 				 uint8_t ret[static STORE_KEY_BYTES]);
 

@@ -20,8 +20,9 @@
  * up. A read gives EAGAIN when no packet waits; a write gives EIO while the link is down.
  *
  * Each queue is one descriptor, non-blocking and close-on-exec. The kernel spreads flows over the
- * queues; each is meant for one thread. The object itself does not change after it was opened, but for
- * tun_device_set_offloads(): its getters may be called from any thread, the closer must be the last user.
+ * queues; each is meant for one thread. The object itself does not change after it was opened, but
+ * for tun_device_set_offloads(): its getters may be called from any thread, the closer must be the
+ * last user.
  *
  * With want_vnet_hdr each packet has a header of TUN_VNET_BYTES (tun/vnet.h) in front, in both
  * directions. It cannot be switched on later. No offload is switched on by that alone: the kernel
@@ -101,9 +102,10 @@ unsigned int tun_device_queues(const struct tun_device *dev);
 
 struct tun_device_offloads tun_device_offloads(const struct tun_device *dev);
 
-/* Switches superpackets on or off, of a device with the virtio-net header; of another one nothing changes.
- * As at the opening, what the kernel does not know is left out. While others read and write, packets that
- * wait in a queue may still be superpackets. Not at the same time as tun_device_offloads(). */
+/* Switches superpackets on or off, of a device with the virtio-net header; of another one nothing
+ * changes. As at the opening, what the kernel does not know is left out. While others read and
+ * write, packets that wait in a queue may still be superpackets. Not at the same time as
+ * tun_device_offloads(). */
 void tun_device_set_offloads(struct tun_device *dev, bool want_tso, bool want_uso);
 
 /* The name that the interface got when it was made, owned by @dev. An administrator may rename an

@@ -1,7 +1,7 @@
 /*
- * The header in front of each packet of a TUN device that was opened with want_vnet_hdr: what is left
- * to do to the packet. It is the kernel's struct virtio_net_hdr in its first form, 10 bytes in the
- * machine's byte order.
+ * The header in front of each packet of a TUN device that was opened with want_vnet_hdr: what is
+ * left to do to the packet. It is the kernel's struct virtio_net_hdr in its first form, 10 bytes in
+ * the machine's byte order.
  *
  * In what is read, the kernel says what a network card would have to do: complete a checksum, cut a
  * superpacket. In what is written, we say what the kernel may take as done: a checksum that is

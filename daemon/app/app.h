@@ -15,8 +15,8 @@
  *	privilege.c  what the process may do after its start
  *	memory.c     what it does not need while it is idle
  *
- * All of it runs on one thread, the libuv loop. It decides nothing about the protocol: it hands bytes
- * and time to `struct overlay`, and carries out what that says.
+ * All of it runs on one thread, the libuv loop. It decides nothing about the protocol: it hands
+ * bytes and time to `struct overlay`, and carries out what that says.
  */
 #ifndef ICETUN_APP_APP_H
 #define ICETUN_APP_APP_H

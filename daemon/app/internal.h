@@ -89,7 +89,8 @@ struct app_server {
 	size_t order;	 /* in the list, best first; none while others stand for it */
 	struct turn_uri uri;
 	char text[TURN_URI_TEXT_BYTES]; /* the same */
-	/* For its certificate: the host that was asked for, wherever SRV records lead (RFC 8489 s. 6.2.3). */
+	/* For its certificate: the host that was asked for, wherever SRV records lead (RFC 8489 s.
+	 * 6.2.3). */
 	char tls_name[TURN_URI_HOST_BYTES];
 	char username[CONFIG_SECRET_BYTES], password[CONFIG_SECRET_BYTES];
 	uint64_t expires_us;
@@ -199,14 +200,14 @@ void network_doubt(struct run *r);
 /* Opens sockets for addresses that are new, closes those of addresses that have gone, and tells the
  * overlay what has become of the others. Return: whether anything has changed. */
 bool sockets_update(struct run *r, const struct net_snapshot *now);
-/* The default route has changed: those whose packets it takes to another device are told to keep to their
- * own, before sockets_update() comes. */
+/* The default route has changed: those whose packets it takes to another device are told to keep to
+ * their own, before sockets_update() comes. */
 void sockets_keep_device(struct run *r);
 void sockets_close(struct run *r);
 /* One more at the address of socket @number, for allocations. */
 void sockets_open_spare(struct run *r, uint16_t number);
-/* Return: the device that has the address of socket @number when packets from there to @to leave by it,
- * else 0: a more specific route over another one is obeyed. */
+/* Return: the device that has the address of socket @number when packets from there to @to leave by
+ * it, else 0: a more specific route over another one is obeyed. */
 int sockets_device_to(const struct run *r, uint16_t number, const struct netaddr *to);
 void sockets_send(struct run *r, const struct ice_transmit *t, const uint8_t *buf);
 
@@ -232,8 +233,8 @@ struct app_server *servers_find(struct run *r, uint32_t id);
 struct app_server *servers_at(const struct run *r, size_t i);
 
 /* resolve.c */
-/* Looks @s up, if that is not under way: SRV records first, where there may be some, then addresses.
- * servers_apply() follows. */
+/* Looks @s up, if that is not under way: SRV records first, where there may be some, then
+ * addresses. servers_apply() follows. */
 void resolve_begin(struct run *r, struct app_server *s);
 /* Forgets a look-up under way. */
 void resolve_cancel(struct app_server *s);

@@ -1,7 +1,7 @@
 /*
- * One attempt to become a member: keys are made, a connection with the token's server key is opened,
- * the issuer is asked, and the certificate is checked against the token's authority before anything
- * is saved.
+ * One attempt to become a member: keys are made, a connection with the token's server key is
+ * opened, the issuer is asked, and the certificate is checked against the token's authority before
+ * anything is saved.
  */
 #include <stdio.h>
 #include <stdlib.h>

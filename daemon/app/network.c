@@ -21,7 +21,8 @@ static bool is_literal(const char *endpoint, struct netaddr *ret)
 	       netaddr_parse(endpoint + strlen(SCHEME), ret) == OK;
 }
 
-/* To an address as the routes say; to a name, whose addresses the helper knows, by either default. */
+/* To an address as the routes say; to a name, whose addresses the helper knows, by either
+ * default. */
 static void find_ways(const struct run *r, const struct net_snapshot *now,
 		      struct net_route ret[static SIGNAL_ENDPOINTS_MAX + 2])
 {
@@ -40,8 +41,8 @@ static void find_ways(const struct run *r, const struct net_snapshot *now,
 	}
 }
 
-/* Return: whether a connection to the rendezvous would go another way now than before. While there is no
- * way there is nothing to be done. */
+/* Return: whether a connection to the rendezvous would go another way now than before. While there
+ * is no way there is nothing to be done. */
 static bool update_ways(struct run *r, const struct net_snapshot *now)
 {
 	struct net_route ways[ARRAY_SIZE(r->signal_ways)];

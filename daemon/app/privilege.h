@@ -2,9 +2,9 @@
  * What the process may do after its start: as little as it needs.
  *
  * The daemon makes a TUN device, addresses and routes, now and when `ictl up` is said later, so it
- * keeps CAP_NET_ADMIN. As root it also keeps what it needs to start its helper, which becomes nobody,
- * and to end it. Everything else goes, for good: capabilities, the bounding set, new privileges by
- * exec, core files, and being traced by others.
+ * keeps CAP_NET_ADMIN. As root it also keeps what it needs to start its helper, which becomes
+ * nobody, and to end it. Everything else goes, for good: capabilities, the bounding set, new
+ * privileges by exec, core files, and being traced by others.
  */
 #ifndef ICETUN_APP_PRIVILEGE_H
 #define ICETUN_APP_PRIVILEGE_H

@@ -137,8 +137,8 @@ static bool has_found(const struct app_server *s, const struct turn_uri *uri)
 	return false;
 }
 
-/* As long as the servers are the same they keep their order: another throw of the dice would only move
- * allocations about. Return: false without memory. */
+/* As long as the servers are the same they keep their order: another throw of the dice would only
+ * move allocations about. Return: false without memory. */
 static bool set_found(struct app_server *s, const struct turn_uri *list, size_t count)
 {
 	bool is_same = count == s->found_count;
@@ -158,8 +158,8 @@ static bool set_found(struct app_server *s, const struct turn_uri *list, size_t 
 	return true;
 }
 
-/* Return: false when the name has no SRV records, or nobody knows (*ret_is_guess): it is the server itself
- * then. */
+/* Return: false when the name has no SRV records, or nobody knows (*ret_is_guess): it is the server
+ * itself then. */
 static bool take_services(struct app_server *s, struct turn_srv_service *services, size_t count,
 			  bool *ret_is_guess)
 {

@@ -257,7 +257,8 @@ void run_pump(struct run *r)
 		while (overlay_pop_event(r->overlay, &e))
 			on_event(r, &e);
 		flush_routes(r);
-		/* After the events: a packet may be the first under keys that one of them announced. */
+		/* After the events: a packet may be the first under keys that one of them
+		 * announced. */
 		while (overlay_pop_inject(r->overlay, &from, r->buf, sizeof(r->buf), &len)) {
 			uint16_t socket =
 				from.family == NETADDR_NONE ? DATA_NO_SOCKET : APP_RELAY_SOCKET;
@@ -308,8 +309,8 @@ static void watch_quiet(struct run *r)
 	r->moved_packets = c.tun_in + c.rx_tun;
 }
 
-/* A peer without a path is found through the rendezvous only: packets that wait for it must not wait for
- * the helper, too, which pauses longer and longer between its tries. */
+/* A peer without a path is found through the rendezvous only: packets that wait for it must not
+ * wait for the helper, too, which pauses longer and longer between its tries. */
 static void hurry_link(struct run *r)
 {
 	if (r->link == SIGNAL_LINK_DOWN && app_now_us() >= r->link_since_us + US_PER_S)

@@ -1,9 +1,9 @@
 /*
- * The STUN and TURN servers: those of the configuration, or those that the rendezvous server has named.
- * A server is known by its URI; what has been learned of it stays when new credentials come.
+ * The STUN and TURN servers: those of the configuration, or those that the rendezvous server has
+ * named. A server is known by its URI; what has been learned of it stays when new credentials come.
  *
- * A name without a port may stand for several servers (resolve.c): in the list they take its place, with
- * its credentials, and are looked up like others.
+ * A name without a port may stand for several servers (resolve.c): in the list they take its place,
+ * with its credentials, and are looked up like others.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* TCP and TLS to TURN servers. What a stream has no room for stays in the overlay's bounded queue. */
+/* TCP and TLS to TURN servers. What a stream has no room for stays in the overlay's bounded
+ * queue. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

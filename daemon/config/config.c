@@ -212,12 +212,12 @@ static bool parse_secret(struct config *config, const struct key *key, const cha
 	return true;
 }
 
+#define PLACE(type, field) offsetof(struct type, field), sizeof(((struct type *)NULL)->field)
 /* The tail of a row. */
-#define TEXT(field)		offsetof(struct config, field), sizeof(((struct config *)NULL)->field), 0, 0
+#define TEXT(field)		PLACE(config, field), 0, 0
 #define NUMBER(field, min, max) offsetof(struct config, field), 0, min, max
 #define OTHER(field)		offsetof(struct config, field), 0, 0, 0
-#define SERVER(field)                                                                              \
-	offsetof(struct config_server, field), sizeof(((struct config_server *)NULL)->field), 0, 0
+#define SERVER(field)		PLACE(config_server, field), 0, 0
 
 #define PATTERNS                                                                                   \
 	"at most 16 device names or patterns (with *, ?, and whole sets like [0-9] or [!a-c]) of " \
@@ -399,8 +399,8 @@ static int on_pair(void *ctx, const char *section, const char *name, const char 
 	return 0;
 }
 
-/* fgets() over the text. A line that inih would cut is an error instead; so is a NUL. Indentation is
- * taken away, since inih takes an indented line for a continuation. */
+/* fgets() over the text. A line that inih would cut is an error instead; so is a NUL. Indentation
+ * is taken away, since inih takes an indented line for a continuation. */
 static char *next_line(char *line, int cap, void *ctx)
 {
 	struct parser *p = ctx;

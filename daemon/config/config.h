@@ -15,8 +15,9 @@
  * Every key has a default, so an empty file is a valid one; packaging/examples/icetund.conf shows
  * all of them. Lists are separated by spaces or commas. An empty value brings the default back. A
  * key that is not known, stands in the wrong section, or stands twice is an error that names file,
- * line and key and says what is allowed: a typing error never passes for a default. Section [Server] may
- * stand several times, once for each STUN or TURN server; its key Uri comes first and begins it.
+ * line and key and says what is allowed: a typing error never passes for a default. Section
+ * [Server] may stand several times, once for each STUN or TURN server; its key Uri comes first and
+ * begins it.
  *
  * A configuration may hold passwords: wipe it after use (secret_wipe()); they stand in no message.
  */

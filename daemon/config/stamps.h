@@ -1,6 +1,6 @@
 /*
- * The stamps of other hosts' offers on disk: the file `stamps` beside those of state.h, under the same
- * rules. It may be lost without harm but this: an offer from before could be replayed once.
+ * The stamps of other hosts' offers on disk: the file `stamps` beside those of state.h, under the
+ * same rules. It may be lost without harm but this: an offer from before could be replayed once.
  */
 #ifndef ICETUN_CONFIG_STAMPS_H
 #define ICETUN_CONFIG_STAMPS_H

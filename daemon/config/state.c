@@ -149,7 +149,8 @@ static void decode_member_field(struct item_rd *r, uint64_t key, struct state *s
 	}
 }
 
-/* Fills in the part of @s that is in the file. Return: false when it is damaged; *s is then a mix. */
+/* Fills in the part of @s that is in the file. Return: false when it is damaged; *s is then a
+ * mix. */
 static bool decode_member(const uint8_t *buf, size_t len, struct state *s)
 {
 	struct item_rd r = item_rd_init(buf, len);

@@ -1,9 +1,9 @@
 /*
  * Private to the room: how files of the state directory are read and written (see state.h).
  *
- * Who else could read or write the directory or a file, or owns them, is an error and is not repaired.
- * A file is written whole to a temporary one, synced and renamed, then the directory is synced: after
- * a power cut there is the old file or the new one.
+ * Who else could read or write the directory or a file, or owns them, is an error and is not
+ * repaired. A file is written whole to a temporary one, synced and renamed, then the directory is
+ * synced: after a power cut there is the old file or the new one.
  *
  * Every function that can fail writes a sentence for people to @error, which names the file.
  */
@@ -27,8 +27,8 @@ enum err state_file_fail_errno(char error[static STATE_ERROR_BYTES], const char 
 MUST_USE enum err state_directory_open(const char *directory, int *ret_fd,
 				       char error[static STATE_ERROR_BYTES]);
 
-/* Reads at most @cap bytes; a file that is missing has *ret_len 0. Return: OK, ERR_PERMISSION, ERR_IO,
- * DROP_MALFORMED for an empty one. */
+/* Reads at most @cap bytes; a file that is missing has *ret_len 0. Return: OK, ERR_PERMISSION,
+ * ERR_IO, DROP_MALFORMED for an empty one. */
 MUST_USE enum err state_file_read(int dir, const char *directory, const char *file, uint8_t *buf,
 				  size_t cap, size_t *ret_len,
 				  char error[static STATE_ERROR_BYTES]);

@@ -15,8 +15,8 @@ bool value_path(const char *text, char *ret, size_t cap);
 bool value_account(const char *text, char *ret, size_t cap);
 /* A network device: letters, digits, '.', '_', '-'; not "." or "..". */
 bool value_interface(const char *text, char *ret, size_t cap);
-/* A shell's pattern of such names: *, ?, and sets, which are whole and hold something: [abc], [0-9], [!x].
- * No range in them runs backwards. */
+/* A shell's pattern of such names: *, ?, and sets, which are whole and hold something: [abc],
+ * [0-9], [!x]. No range in them runs backwards. */
 bool value_pattern(const char *text, char *ret, size_t cap);
 /* "host", "host:port", "[ipv6]:port", each also after "stun:", which is left out. */
 bool value_stun_server(const char *text, char *ret, size_t cap);

@@ -2,10 +2,10 @@
  * Inside of the room: clients, calls and the table of methods. Only daemon/control and its tests
  * include this.
  *
- * Life of a request: client.c cuts the bytes into messages -> varlink.c parses one into a request ->
- * method.c finds the method, checks permission and parameters, makes a call and runs the handler ->
- * the application answers through reply.c -> client.c queues the bytes -> the call ends, the next
- * message is looked at.
+ * Life of a request: client.c cuts the bytes into messages -> varlink.c parses one into a request
+ * -> method.c finds the method, checks permission and parameters, makes a call and runs the handler
+ * -> the application answers through reply.c -> client.c queues the bytes -> the call ends, the
+ * next message is looked at.
  */
 #ifndef ICETUN_CONTROL_INTERNAL_H
 #define ICETUN_CONTROL_INTERNAL_H

@@ -139,7 +139,8 @@ static void handle_down(struct control_call *call, const json_t *parameters)
 	params_of(call)->ops->down(params_of(call)->ctx, call);
 }
 
-/* Return: true with the number, or with @preset when it is not given; false outside of the range. */
+/* Return: true with the number, or with @preset when it is not given; false outside of the
+ * range. */
 static bool get_number(const json_t *parameters, const char *key, json_int_t min, json_int_t max,
 		       json_int_t preset, uint32_t *ret)
 {

@@ -20,9 +20,9 @@
  * control_reply_*().
  *
  * Who may do what: the kernel lets only root and the group of the socket connect (mode 0660); in
- * addition SO_PEERCRED decides. Status, Peers, Ping and Events: root, the daemon's user, and members
- * of the group. Join, Leave, Up, Down and RestartIce: root and the daemon's user; others get
- * org.varlink.service.PermissionDenied.
+ * addition SO_PEERCRED decides. Status, Peers, Ping and Events: root, the daemon's user, and
+ * members of the group. Join, Leave, Up, Down and RestartIce: root and the daemon's user; others
+ * get org.varlink.service.PermissionDenied.
  *
  * Nothing here waits and everything is bounded: CONTROL_MAX_CLIENTS connections, a message of
  * CONTROL_MAX_MESSAGE_BYTES, the same again for messages sent ahead of the answer, and

@@ -8,8 +8,8 @@
 
 #define PAGE_BYTES ((uintptr_t)4096)
 
-/* Whole pages within @len bytes at @bytes go back to the system and are zero when they are next touched;
- * where pages are larger, nothing happens. */
+/* Whole pages within @len bytes at @bytes go back to the system and are zero when they are next
+ * touched; where pages are larger, nothing happens. */
 static inline void pages_give_back(void *bytes, size_t len)
 {
 	uintptr_t start = ((uintptr_t)bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);

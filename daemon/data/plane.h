@@ -18,17 +18,17 @@
  * the next counter, packets under way stay valid because they are found by index, not by address.
  *
  * A datagram's first byte decides: 0-3 STUN, 64-79 TURN's ChannelData, 192-255 ours, anything else
- * is dropped. ChannelData counts only from a server that was added to the socket it came to; what is
- * in it is either ours, and opened where it stands, or the control thread's. Packets are opened by
- * receiver index; the inner source must lie in the session's `allowed`.
+ * is dropped. ChannelData counts only from a server that was added to the socket it came to; what
+ * is in it is either ours, and opened where it stands, or the control thread's. Packets are opened
+ * by receiver index; the inner source must lie in the session's `allowed`.
  *
  * Packets move in trains. What the kernel hands out of the TUN as one superpacket is cut and sealed
- * straight into the send slab (core/tunnel/segment.h), and goes to the kernel as one datagram of 64 KiB
- * with the size to cut it to (UDP_SEGMENT), several of them with one call. What the kernel has joined
- * of a peer's datagrams (UDP_GRO) is opened where it lies, put in order, joined flow by flow
- * (core/tunnel/coalesce.h), and written to the TUN as one superpacket. A train is what is there, never
- * what may come: a single packet leaves at once. Each direction takes at most a budget per turn, so
- * neither starves the other.
+ * straight into the send slab (core/tunnel/segment.h), and goes to the kernel as one datagram of 64
+ * KiB with the size to cut it to (UDP_SEGMENT), several of them with one call. What the kernel has
+ * joined of a peer's datagrams (UDP_GRO) is opened where it lies, put in order, joined flow by flow
+ * (core/tunnel/coalesce.h), and written to the TUN as one superpacket. A train is what is there,
+ * never what may come: a single packet leaves at once. Each direction takes at most a budget per
+ * turn, so neither starves the other.
  *
  * Each of these offloads is looked for when a plane or a socket is made, has a switch in struct
  * data_params, and is given up for good when the kernel refuses it later, packet by packet, without
@@ -36,20 +36,20 @@
  *
  * Everything that needs thought goes to the control thread through bounded rings, one for each kind
  * of sender, so that a flood of one kind cannot push out another: inputs that are authenticated or
- * our own, STUN from anyone or through a relay, packets that wait for a path. data_plane_pop() takes
- * them in this order.
+ * our own, STUN from anyone or through a relay, packets that wait for a path. data_plane_pop()
+ * takes them in this order.
  *
  * A tunnel packet that came another way, inside a TURN indication, over a stream, or through the
  * rendezvous, goes from the control thread to the worker by data_plane_inject(): windows and
  * statistics stay where they are.
  *
- * Workers share nothing that one packet changes. Worker w owns queue w of the TUN and socket w of each
- * local address, and seals with lane 1 + w; the control thread sends on socket 0, with lane 0. Several
- * sockets on one address are a reuseport group, which net_udp_open_group() has told to hand each
- * datagram to the socket of its lane: so a flow that one worker of the peer sends stays with one worker
- * here, and in order. Nothing depends on it: the kernel may join datagrams of two lanes, and a peer may
- * have more workers than we. Any worker opens any packet, for replay windows are made for that
- * (core/tunnel/window.h), and each has a prepared key of its own.
+ * Workers share nothing that one packet changes. Worker w owns queue w of the TUN and socket w of
+ * each local address, and seals with lane 1 + w; the control thread sends on socket 0, with lane 0.
+ * Several sockets on one address are a reuseport group, which net_udp_open_group() has told to hand
+ * each datagram to the socket of its lane: so a flow that one worker of the peer sends stays with
+ * one worker here, and in order. Nothing depends on it: the kernel may join datagrams of two lanes,
+ * and a peer may have more workers than we. Any worker opens any packet, for replay windows are
+ * made for that (core/tunnel/window.h), and each has a prepared key of its own.
  */
 #ifndef ICETUN_DATA_PLANE_H
 #define ICETUN_DATA_PLANE_H
@@ -103,10 +103,10 @@ void data_plane_destroy(struct data_plane *d);
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-/* @fds: @count nonblocking UDP sockets on one address, one for each worker, or a single one, which then
- * all workers use. They stay the caller's and must stay open until data_plane_remove_socket() has
- * returned. Return: OK; ERR_INVALID for DATA_NO_SOCKET or another @count; ERR_EXISTS; ERR_LIMIT;
- * ERR_NO_MEMORY; ERR_SYSTEM when a descriptor cannot be polled. */
+/* @fds: @count nonblocking UDP sockets on one address, one for each worker, or a single one, which
+ * then all workers use. They stay the caller's and must stay open until data_plane_remove_socket()
+ * has returned. Return: OK; ERR_INVALID for DATA_NO_SOCKET or another @count; ERR_EXISTS;
+ * ERR_LIMIT; ERR_NO_MEMORY; ERR_SYSTEM when a descriptor cannot be polled. */
 MUST_USE enum err data_plane_add_socket(struct data_plane *d, uint16_t socket, const int *fds,
 					size_t count);
 /* Also clears every path over this socket. When it returns, no worker uses the descriptor.
@@ -139,16 +139,17 @@ struct data_session_params {
 };
 
 /* From now on packets for @local_index are opened. The keys must never have been given before, here
- * or to another plane: counters begin at zero, so nonces would repeat. Return: OK; ERR_INVALID; ERR_EXISTS for a used
- * index; ERR_LIMIT; ERR_NO_MEMORY; ERR_CRYPTO. */
+ * or to another plane: counters begin at zero, so nonces would repeat. Return: OK; ERR_INVALID;
+ * ERR_EXISTS for a used index; ERR_LIMIT; ERR_NO_MEMORY; ERR_CRYPTO. */
 MUST_USE enum err data_plane_add_session(struct data_plane *d,
 					 const struct data_session_params *params);
 /* Also clears the peer's path when it uses this session. Its statistics stay in the peer's. An
  * unknown index is fine. */
 void data_plane_remove_session(struct data_plane *d, uint32_t local_index);
 
-/* Prepared keys of sessions that have moved nothing since @before_us, CLOCK_MONOTONIC, are given back: they
- * take a kilobyte for each worker and direction. The next packet prepares them again. Return: how many. */
+/* Prepared keys of sessions that have moved nothing since @before_us, CLOCK_MONOTONIC, are given
+ * back: they take a kilobyte for each worker and direction. The next packet prepares them again.
+ * Return: how many. */
 size_t data_plane_rest(struct data_plane *d, uint64_t before_us);
 
 struct data_path {
@@ -160,17 +161,17 @@ struct data_path {
 	uint16_t max_bytes; /* longest inner packet that it takes; 0: no limit is known */
 	/* max_bytes is known, not assumed: hosts are told when their packets are longer. */
 	bool is_found;
-	/* Packets leave by this device, 0 = as the socket and the routes say. IPv4 only. A default route
-	 * over another device then takes no packet from a path that works. */
+	/* Packets leave by this device, 0 = as the socket and the routes say. IPv4 only. A default
+	 * route over another device then takes no packet from a path that works. */
 	int ifindex;
 };
 
-/* From now on packets for @peer are sealed with this session and sent on this path. Of what is longer than
- * the path takes, TCP is cut, and IPv4 without DF fragmented. IPv6 up to 1,280 bytes, which every path has
- * to carry, is sent in a datagram without DF. The rest is DROP_TOO_LONG; if the size is_found its sender is
- * told by an ICMP message into the TUN, so often in a second (tx_too_big), and the MSS of SYNs is lowered
- * to it in both directions. A path that is set again for the same session keeps the device that it had:
- * that is the one it was checked over.
+/* From now on packets for @peer are sealed with this session and sent on this path. Of what is
+ * longer than the path takes, TCP is cut, and IPv4 without DF fragmented. IPv6 up to 1,280 bytes,
+ * which every path has to carry, is sent in a datagram without DF. The rest is DROP_TOO_LONG; if
+ * the size is_found its sender is told by an ICMP message into the TUN, so often in a second
+ * (tx_too_big), and the MSS of SYNs is lowered to it in both directions. A path that is set again
+ * for the same session keeps the device that it had: that is the one it was checked over.
  * Return: OK; ERR_NOT_FOUND for an unknown session or socket; ERR_INVALID when the session is
  * another peer's, or the remote address or channel is none; ERR_NO_MEMORY. */
 MUST_USE enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
@@ -195,8 +196,8 @@ enum data_input_kind {
 	DATA_INPUT_CONTROL,
 	/* The system refused to send on a path: at most once for each data_plane_set_path(). */
 	DATA_INPUT_SEND_ERROR,
-	/* The system refused to send packets on a path because they are too long for the link: at most
-	 * once for each data_plane_set_path() and data_plane_set_path_size(). */
+	/* The system refused to send packets on a path because they are too long for the link: at
+	 * most once for each data_plane_set_path() and data_plane_set_path_size(). */
 	DATA_INPUT_TOO_LONG,
 	/* The TUN device is gone; nothing is read from it any more. */
 	DATA_INPUT_TUN_LOST,
@@ -229,19 +230,20 @@ struct data_input {
 /* Readable while data_plane_pop() has something. Poll it only; pop reads it. */
 int data_plane_wakeup_fd(const struct data_plane *d);
 /* @buf takes the bytes; with @cap >= DATA_MAX_PACKET_BYTES nothing is ever too long, otherwise an
- * input that is longer is lost (counted in pop_too_long). Return: false when nothing is waiting; the
- * wakeup descriptor is quiet then. */
+ * input that is longer is lost (counted in pop_too_long). Return: false when nothing is waiting;
+ * the wakeup descriptor is quiet then. */
 bool data_plane_pop(struct data_plane *d, struct data_input *ret, uint8_t *buf, size_t cap);
 
-/* Hands one IP packet, checked by the caller, to the TUN. Return: OK, DROP_QUEUE_FULL, DROP_SEND. */
+/* Hands one IP packet, checked by the caller, to the TUN. Return: OK, DROP_QUEUE_FULL,
+ * DROP_SEND. */
 MUST_USE enum err data_plane_write_tun(struct data_plane *d, const uint8_t *packet, size_t len);
 
-/* Hands one tunnel packet to the worker, which opens it like a datagram that arrived on @socket from
- * @from; @socket need not be one that was added. DATA_NO_SOCKET: it came through the rendezvous. Then
- * it is opened and counted as any, but is no sign of life of a path: last_rx_us stays as it is.
- * @packet is copied. Return: OK; DROP_QUEUE_FULL when the ring to the worker is full; DROP_TRUNCATED,
- * DROP_TOO_LONG, DROP_UNKNOWN_TYPE when it cannot be a tunnel packet. Only what was taken is counted,
- * by the worker. */
+/* Hands one tunnel packet to the worker, which opens it like a datagram that arrived on @socket
+ * from @from; @socket need not be one that was added. DATA_NO_SOCKET: it came through the
+ * rendezvous. Then it is opened and counted as any, but is no sign of life of a path: last_rx_us
+ * stays as it is. @packet is copied. Return: OK; DROP_QUEUE_FULL when the ring to the worker is
+ * full; DROP_TRUNCATED, DROP_TOO_LONG, DROP_UNKNOWN_TYPE when it cannot be a tunnel packet. Only
+ * what was taken is counted, by the worker. */
 MUST_USE enum err data_plane_inject(struct data_plane *d, const uint8_t *packet, size_t len,
 				    uint16_t socket, const struct netaddr *from);
 
@@ -275,7 +277,8 @@ struct data_counters {
 	uint64_t tx_unrouted; /* of these: handed to control */
 	struct drop_counters tx_drops;
 	uint64_t
-		tx_too_big; /* messages to the TUN that a packet was too long: see data_plane_set_path() */
+		/* messages to the TUN that a packet was too long: see data_plane_set_path() */
+		tx_too_big;
 	uint64_t udp_in;      /* datagrams received, those that came joined singly */
 	uint64_t rx_injected; /* packets taken from data_plane_inject() */
 	uint64_t rx_tun;      /* of both: written to the TUN */
@@ -289,9 +292,9 @@ struct data_counters {
 	uint64_t pop_too_long;	   /* inputs that did not fit the buffer of data_plane_pop() */
 };
 
-/* Switches those that differ from what was asked for before, here or in data_params: on, also when the
- * kernel has refused one meanwhile, or off. vnet_header is not looked at. What is under way is finished as
- * it was begun. */
+/* Switches those that differ from what was asked for before, here or in data_params: on, also when
+ * the kernel has refused one meanwhile, or off. vnet_header is not looked at. What is under way is
+ * finished as it was begun. */
 void data_plane_set_offloads(struct data_plane *d, const struct data_offloads *wanted);
 /* What is in use now. */
 void data_plane_offloads(const struct data_plane *d, struct data_offloads *ret);

@@ -1,14 +1,15 @@
 /*
  * When may a block that was replaced be freed? Quiescent-state based reclamation.
  *
- * Readers (workers) say when they begin a turn and when they rest; in between they may hold pointers
- * that they loaded from a published place. One writer (the control thread) first unpublishes a block,
- * then retires it with the number of a new epoch. A reader that rests, or has begun a turn in that
- * epoch or later, can no longer hold the block. A reader that waits for events rests, so an idle
- * worker never holds anything back.
+ * Readers (workers) say when they begin a turn and when they rest; in between they may hold
+ * pointers that they loaded from a published place. One writer (the control thread) first
+ * unpublishes a block, then retires it with the number of a new epoch. A reader that rests, or has
+ * begun a turn in that epoch or later, can no longer hold the block. A reader that waits for events
+ * rests, so an idle worker never holds anything back.
  *
  * Published pointers, `epoch` and `seen` are all accessed sequentially consistent: a reader's
- * "I am here, now load" and the writer's "unpublished, now who is here" must not both miss the other.
+ * "I am here, now load" and the writer's "unpublished, now who is here" must not both miss the
+ * other.
  */
 #ifndef ICETUN_DATA_QSBR_H
 #define ICETUN_DATA_QSBR_H

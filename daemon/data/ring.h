@@ -28,12 +28,13 @@ void ring_fini(struct ring *r);
 
 /* By the writer: a record of @len bytes fits, and will until the writer pushes something. */
 bool ring_has_room(const struct ring *r, size_t len);
-/* Appends one record that is @a followed by @b (NULL with length 0). Return: OK, DROP_QUEUE_FULL. */
+/* Appends one record that is @a followed by @b (NULL with length 0). Return: OK,
+ * DROP_QUEUE_FULL. */
 MUST_USE enum err ring_push(struct ring *r, const void *a, size_t a_len, const void *b,
 			    size_t b_len);
 /* Takes the oldest record: its first @a_len bytes to @a and the rest to @b. Every record must have
- * been pushed with at least @a_len bytes. Return: OK; ERR_EMPTY; DROP_TOO_LONG when the rest does not
- * fit @b_cap, the record is gone then. */
+ * been pushed with at least @a_len bytes. Return: OK; ERR_EMPTY; DROP_TOO_LONG when the rest does
+ * not fit @b_cap, the record is gone then. */
 MUST_USE enum err ring_pop(struct ring *r, void *a, size_t a_len, void *b, size_t b_cap,
 			   size_t *ret_b_len);
 

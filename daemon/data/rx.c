@@ -110,7 +110,8 @@ static void rx_drop(struct worker *w, enum err e, uint64_t count)
 
 /* --- to the TUN ------------------------------------------------------------------------------ */
 
-/* @parts: the packet; the bytes before the first part are free for the header. Return: 0 or the errno. */
+/* @parts: the packet; the bytes before the first part are free for the header. Return: 0 or the
+ *         errno. */
 static int tun_write(struct worker *w, const struct coalesced *g, const struct coalesce_part *parts,
 		     size_t count)
 {
@@ -403,7 +404,8 @@ static bool is_server(const struct data_socket *s, const struct netaddr *from)
 	return false;
 }
 
-/* RFC 8656 s. 12.4, 12.6. Over UDP padding may follow, so only a length that is too long is wrong. */
+/* RFC 8656 s. 12.4, 12.6. Over UDP padding may follow, so only a length that is too long is
+ * wrong. */
 static void rx_channel(struct worker *w, const struct origin *o, uint8_t *buf, size_t len)
 {
 	struct data_input input = {

@@ -12,7 +12,8 @@ void rx_destroy(struct rx *r);
 /* Nothing is under way and nothing was for a while: gives memory back. */
 void rx_rest(struct rx *r);
 
-/* Asks the system to join datagrams of @fd, or to join them no more. Return: whether it does that. */
+/* Asks the system to join datagrams of @fd, or to join them no more. Return: whether it does
+ * that. */
 bool rx_set_gro(int fd, bool on);
 /* Receives from the socket at @slot until it is empty or the budget is used up. */
 void rx_turn(struct worker *w, uint32_t slot);

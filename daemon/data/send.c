@@ -263,10 +263,11 @@ static int send_one(struct worker *w, const struct path *p, uint8_t *bytes, size
 }
 
 /*
- * Without DF, by what the kernel knows of the path, which may be nothing: over IPv6 the sender alone
- * fragments (RFC 8200 s. 5), so into what every path carries. It is so rare that the options are set for the
- * one datagram. What other threads send on a socket that they share just then, a probe perhaps, goes
- * without DF, too: what a probe that came in pieces says wrong is found out when the size is confirmed.
+ * Without DF, by what the kernel knows of the path, which may be nothing: over IPv6 the sender
+ * alone fragments (RFC 8200 s. 5), so into what every path carries. It is so rare that the options
+ * are set for the one datagram. What other threads send on a socket that they share just then, a
+ * probe perhaps, goes without DF, too: what a probe that came in pieces says wrong is found out
+ * when the size is confirmed.
  */
 static int send_fragmented(struct worker *w, const struct train *t)
 {
@@ -321,9 +322,10 @@ static bool send_singly(struct worker *w, const struct train *t)
 }
 
 /*
- * The kernel has refused a train. EIO: the device cannot do checksums, or IPsec is in the way; EINVAL,
- * EMSGSIZE: a packet is longer than the device takes, or trains are; ENOPROTOOPT and others: it does not
- * know how. If the packets pass singly, it was the train's fault, and there are no more.
+ * The kernel has refused a train. EIO: the device cannot do checksums, or IPsec is in the way;
+ * EINVAL, EMSGSIZE: a packet is longer than the device takes, or trains are; ENOPROTOOPT and
+ * others: it does not know how. If the packets pass singly, it was the train's fault, and there are
+ * no more.
  */
 static void train_refused(struct worker *w, const struct train *t, int error)
 {

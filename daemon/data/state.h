@@ -47,8 +47,8 @@ static inline void counter_add(counter *c, uint64_t n)
 /* What one worker does to a session; the worker's own but for the counters. */
 struct session_worker {
 	_Alignas(64) struct tunnel_lane lane;
-	/* Prepared with the worker's first packet of the direction, for it costs a kilobyte; unpublished by
-	 * control when they are not used for some time. */
+	/* Prepared with the worker's first packet of the direction, for it costs a kilobyte;
+	 * unpublished by control when they are not used for some time. */
 	struct aead *_Atomic tx_key, *_Atomic rx_key;
 	counter rx_packets, rx_bytes, tx_packets, tx_bytes, last_rx_us, last_tx_us;
 };
@@ -131,8 +131,8 @@ struct worker_counters {
 	counter rx_drops[ERR_COUNT];
 };
 
-/* Set and cleared by control; and cleared by any worker, for all, where a kernel refuses when it is too late
- * to ask. */
+/* Set and cleared by control; and cleared by any worker, for all, where a kernel refuses when it is
+ * too late to ask. */
 struct offload_flags {
 	_Atomic bool tun_tcp, tun_udp, udp_segment, udp_gro, partial;
 };
@@ -212,7 +212,8 @@ static inline void stats_add(struct data_stats *sum, const struct data_stats *s)
 		sum->last_tx_us = s->last_tx_us;
 }
 
-/* By worker @w, which has its own: the key in @place, prepared if need be. Return: NULL when it cannot be. */
+/* By worker @w, which has its own: the key in @place, prepared if need be. Return: NULL when it
+ * cannot be. */
 static inline struct aead *session_key(struct aead *_Atomic *place, enum aead_cipher cipher,
 				       const uint8_t *bytes)
 {

@@ -15,14 +15,15 @@
 #include "daemon/data/worker.h"
 #include "tun/vnet.h"
 
-/* What is read in one turn: long enough to pay for the turn, short enough (below a millisecond) that
- * the other direction does not wait. */
+/* What is read in one turn: long enough to pay for the turn, short enough (below a millisecond)
+ * that the other direction does not wait. */
 #define BUDGET_READS 64
 #define BUDGET_BYTES (512 * 1024)
 /* So much goes out while the rest is still being sealed. */
 #define FLUSH_BYTES  (32 * 1024)
 #define BUFFER_BYTES (TUN_VNET_BYTES + DATA_MAX_PACKET_BYTES)
-/* Hosts are told that a packet is too big so often at once, and again after a time (RFC 4443 s. 2.4 f). */
+/* Hosts are told that a packet is too big so often at once, and again after a time (RFC 4443 s. 2.4
+ * f). */
 #define TELL_BURST    32
 #define TELL_AFTER_US (10 * US_PER_MS)
 /* What IPv6 may have on every path (RFC 8200 s. 5). */
@@ -129,8 +130,8 @@ static void tell_too_big(struct worker *w, const uint8_t *packet, size_t len, si
 		counter_add(&w->counters.tx_too_big, 1);
 }
 
-/* One complete packet. As long as the path's size is only assumed nobody is told: hosts would remember
- * for minutes what a moment later is not so. */
+/* One complete packet. As long as the path's size is only assumed nobody is told: hosts would
+ * remember for minutes what a moment later is not so. */
 static void tx_piece(struct worker *w, struct path *p, uint8_t *packet, size_t len)
 {
 	struct fragmenter f;

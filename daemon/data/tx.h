@@ -12,8 +12,8 @@ void tx_destroy(struct tx *t);
 /* As rx_rest(). */
 void tx_rest(struct tx *t);
 
-/* Reads from the TUN until it is empty or the budget is used up, and sends. @is_broken: the descriptor
- * was reported as such. */
+/* Reads from the TUN until it is empty or the budget is used up, and sends. @is_broken: the
+ * descriptor was reported as such. */
 void tx_turn(struct worker *w, bool is_broken);
 
 #endif

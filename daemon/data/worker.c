@@ -15,8 +15,8 @@
 #include "daemon/data/tx.h"
 
 #define MAX_EVENTS 16
-/* So long without an event, and a worker gives memory back: it costs a few microseconds, once, and the
- * next packets a page fault for each page. */
+/* So long without an event, and a worker gives memory back: it costs a few microseconds, once, and
+ * the next packets a page fault for each page. */
 #define REST_MS 2000
 
 /* What epoll gives back: the slot of a socket, below DATA_MAX_SOCKETS, or one of these. Never a

@@ -22,8 +22,8 @@ void worker_unpoll_socket(struct worker *w, int fd);
 MUST_USE enum err worker_inject(struct worker *w, const uint8_t *packet, size_t len,
 				uint16_t socket, const struct netaddr *from);
 
-/* By the worker: gives control an input. @passed: counts what was handed over, before: whoever has the
- * input sees it counted. Or NULL. Return: false when the ring is full. */
+/* By the worker: gives control an input. @passed: counts what was handed over, before: whoever has
+ * the input sees it counted. Or NULL. Return: false when the ring is full. */
 bool worker_hand_over(struct worker *w, enum ring_kind kind, struct data_input *input,
 		      const uint8_t *bytes, size_t len, counter *passed);
 

@@ -118,7 +118,8 @@ static bool is_plain(const char *text)
 	return *text && text[strspn(text, allowed)] == '\0';
 }
 
-/* Appends @c to @out, escaped where needed, when it leaves @reserve bytes. Return: false when full. */
+/* Appends @c to @out, escaped where needed, when it leaves @reserve bytes. Return: false when
+ * full. */
 static bool put_escaped(char *out, size_t cap, size_t *at, unsigned char c, bool quoted,
 			size_t reserve)
 {

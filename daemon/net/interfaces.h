@@ -1,23 +1,24 @@
 /*
  * The local addresses that may be candidates.
  *
- * A snapshot looks at links and addresses through netlink, asks for the default route over each, and
- * leaves out what nobody outside can reach, or what leads in circles (RFC 8445 s. 5.1.1.1):
+ * A snapshot looks at links and addresses through netlink, asks for the default route over each,
+ * and leaves out what nobody outside can reach, or what leads in circles (RFC 8445 s. 5.1.1.1):
  *
  *   - links that are down or without carrier, loopback, and our own TUN device;
- *   - bridges, veths and tunnels of this host, unless a default route leads over them: by their kind
- *     and by routing, since names promise nothing. A name in `allow` lets one in all the same;
+ *   - bridges, veths and tunnels of this host, unless a default route leads over them: by their
+ *     kind and by routing, since names promise nothing. A name in `allow` lets one in all the same;
  *   - link-local, loopback and unspecified addresses, and those inside the overlay;
- *   - IPv6 addresses that are tentative, duplicate, optimistic or deprecated; and where a prefix has a
- *     temporary address (RFC 8981) its stable ones, which would tell who moves from where to where;
+ *   - IPv6 addresses that are tentative, duplicate, optimistic or deprecated; and where a prefix
+ *     has a temporary address (RFC 8981) its stable ones, which would tell who moves from where to
+ *     where;
  *   - of one prefix on one device, all but two.
  *
- * What is left is ordered: devices with a default route first, by its metric; then IPv6 and IPv4 take
- * turns (RFC 8421 s. 4), so that one broken family does not hold up the other. The local preference
- * falls from 65535 in that order.
+ * What is left is ordered: devices with a default route first, by its metric; then IPv6 and IPv4
+ * take turns (RFC 8421 s. 4), so that one broken family does not hold up the other. The local
+ * preference falls from 65535 in that order.
  *
- * Routes are asked for one by one and never listed (routes.h). watcher.h tells when a new snapshot is
- * worth taking.
+ * Routes are asked for one by one and never listed (routes.h). watcher.h tells when a new snapshot
+ * is worth taking.
  */
 #ifndef ICETUN_NET_INTERFACES_H
 #define ICETUN_NET_INTERFACES_H
@@ -54,8 +55,8 @@ struct net_interface_addr {
 	bool has_default; /* a default route leads over the device */
 	uint32_t metric;  /* of it */
 	struct netaddr gateway;
-	/* Packets from here leave by another device unless the socket is told (net_udp_set_device()):
-	 * there is a better default route. */
+	/* Packets from here leave by another device unless the socket is told
+	 * (net_udp_set_device()): there is a better default route. */
 	bool is_second;
 };
 

@@ -36,8 +36,8 @@ MUST_USE enum err net_route_ask(struct nl_sock *sk, const struct netaddr *to,
 				struct net_route *ret);
 /* Where packets go that no more specific route wants (0.0.0.0/0, ::/0, 2000::/3). */
 MUST_USE enum err net_route_ask_default(struct nl_sock *sk, uint8_t family, struct net_route *ret);
-/* The default route over device @ifindex for packets from @source: its metric and gateway. Errors as
- * net_route_to(). */
+/* The default route over device @ifindex for packets from @source: its metric and gateway. Errors
+ * as net_route_to(). */
 MUST_USE enum err net_route_ask_device(struct nl_sock *sk, int ifindex,
 				       const struct netaddr *source, uint32_t *ret_metric,
 				       struct netaddr *ret_gateway);

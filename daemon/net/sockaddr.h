@@ -36,9 +36,10 @@ bool net_sockaddr_to(const union net_sockaddr *sa, socklen_t len, struct netaddr
  *   ERR_LIMIT        EMFILE, ENFILE
  *   ERR_IO           anything else
  *
- * When our own address is gone, IPv4 says EINVAL on older kernels and ENETUNREACH on newer ones, and
- * IPv6 goes on sending without a word. So ERR_NETWORK is a reason to look at the local addresses, too,
- * and no error is no proof that they are still there: only the watcher (interfaces.h) tells.
+ * When our own address is gone, IPv4 says EINVAL on older kernels and ENETUNREACH on newer ones,
+ * and IPv6 goes on sending without a word. So ERR_NETWORK is a reason to look at the local
+ * addresses, too, and no error is no proof that they are still there: only the watcher
+ * (interfaces.h) tells.
  */
 enum err net_error(int errno_value);
 

@@ -84,8 +84,8 @@ enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret_fd,
 }
 
 /*
- * Byte 0: 192 and above is ours, and its lane is byte 8; 64 to 79 is ChannelData, with four bytes in
- * front. A load beyond the end of the datagram ends the program with 0.
+ * Byte 0: 192 and above is ours, and its lane is byte 8; 64 to 79 is ChannelData, with four bytes
+ * in front. A load beyond the end of the datagram ends the program with 0.
  */
 static bool attach_program(int fd, uint32_t count)
 {

@@ -26,12 +26,12 @@ MUST_USE enum err net_udp_open(const struct netaddr *ip, uint16_t port, int *ret
 			       struct netaddr *ret_bound);
 
 /*
- * Opens @count sockets on one address and port, for as many threads that receive: a reuseport group.
- * Which socket a datagram comes to is decided by a program in the kernel: a tunnel packet
- * (core/tunnel/packet.h), plain or as ChannelData, by its lane: lane 1 to the first socket, lane 2 to
- * the second, and so on, round and round; everything else, lane 0 too, to the first. So the packets of
- * one sending thread stay with one receiving thread. Datagrams that the kernel has joined go where the
- * first of them belongs.
+ * Opens @count sockets on one address and port, for as many threads that receive: a reuseport
+ * group. Which socket a datagram comes to is decided by a program in the kernel: a tunnel packet
+ * (core/tunnel/packet.h), plain or as ChannelData, by its lane: lane 1 to the first socket, lane 2
+ * to the second, and so on, round and round; everything else, lane 0 too, to the first. So the
+ * packets of one sending thread stay with one receiving thread. Datagrams that the kernel has
+ * joined go where the first of them belongs.
  *
  * Where the kernel has no such groups, there is one socket. The others cannot be opened by another
  * program: a port that is in use stays in use, for us as well.
@@ -42,21 +42,24 @@ MUST_USE enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, si
 				     int *ret_fds, size_t *ret_count, struct netaddr *ret_bound);
 
 /*
- * Packets from @fd, bound to an address of @family, leave by device @ifindex, 0 = as the routes say. For
- * addresses whose device has a default route that is not the best one: without it their packets would
- * leave by the best one's, where their source address means nothing. Specific routes over other
- * devices no longer count for such a socket; those for other sockets do. IPv6 obeys only among routes of one metric.
+ * Packets from @fd, bound to an address of @family, leave by device @ifindex, 0 = as the routes
+ * say. For addresses whose device has a default route that is not the best one: without it their
+ * packets would leave by the best one's, where their source address means nothing. Specific routes
+ * over other devices no longer count for such a socket; those for other sockets do. IPv6 obeys only
+ * among routes of one metric.
  * Return: OK or as net_error().
  */
 MUST_USE enum err net_udp_set_device(int fd, uint8_t family, int ifindex);
 
-/* Datagrams that the system has thrown away since the socket was opened, mostly for want of room in its
- * buffer. What SO_RXQ_OVFL would say with every datagram, asked for when somebody wants to know. */
+/* Datagrams that the system has thrown away since the socket was opened, mostly for want of room in
+ * its buffer. What SO_RXQ_OVFL would say with every datagram, asked for when somebody wants to
+ * know. */
 uint32_t net_udp_dropped(int fd);
 
-/* Sends one datagram ahead of those that threads of the data plane have sent on the same socket: with a
- * priority (TC_PRIO_INTERACTIVE, Linux 6.14) that lets it pass them in the queue of the device, where that
- * has bands; and when they have filled the socket's buffer, after a moment, in which some of them leave.
+/* Sends one datagram ahead of those that threads of the data plane have sent on the same socket:
+ * with a priority (TC_PRIO_INTERACTIVE, Linux 6.14) that lets it pass them in the queue of the
+ * device, where that has bands; and when they have filled the socket's buffer, after a moment, in
+ * which some of them leave.
  * Return: OK; ERR_INVALID when @to is no address; as net_error(). */
 MUST_USE enum err net_udp_send(int fd, const struct netaddr *to, const void *buf, size_t len);
 

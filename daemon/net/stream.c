@@ -80,7 +80,8 @@ enum err net_tls_create(struct net_tls **ret, const char *ca_file)
 
 	if (!t)
 		return ERR_NO_MEMORY;
-	/* The system's rules for TLS, which aead_start() has left out. Without them the defaults hold. */
+	/* The system's rules for TLS, which aead_start() has left out. Without them the defaults
+	 * hold. */
 	(void)CONF_modules_load_file(NULL, NULL,
 				     CONF_MFLAGS_DEFAULT_SECTION | CONF_MFLAGS_IGNORE_MISSING_FILE);
 	ERR_clear_error();
@@ -293,7 +294,8 @@ enum err net_stream_send(struct net_stream *s, const uint8_t *buf, size_t len)
 		flush(s);
 		return OK;
 	}
-	/* A memory BIO takes everything; in a renegotiation, which TLS 1.3 has not, it might not. */
+	/* A memory BIO takes everything; in a renegotiation, which TLS 1.3 has not, it might
+	 * not. */
 	while (len > 0) {
 		int n = SSL_write(s->tls, buf,
 				  (int)(len < TLS_RECORD_BYTES ? len : TLS_RECORD_BYTES));

@@ -1,19 +1,21 @@
 /*
  * Client streams over TCP and TLS, to TURN servers.
  *
- *	net_tls_create(&tls, ca_file);			once, if any stream is to be TLS
- *	net_stream_open(&s, &params);			connects; on_open(), or on_closed() with the reason
- *	net_stream_send(s, buf, len);			queued, bounded
- *	net_stream_close(s);				no call comes afterwards
+ *	net_tls_create(&tls, ca_file);		once, if any stream is to be TLS
+ *	net_stream_open(&s, &params);		connects; on_open(), or on_closed() with the reason
+ *	net_stream_send(s, buf, len);		queued, bounded
+ *	net_stream_close(s);			no call comes afterwards
  *
- * All calls back come from the loop, never from inside a call of the owner's. on_closed() is the last one,
- * and the stream is closed by itself then; net_stream_close() is for the owner who has had enough.
+ * All calls back come from the loop, never from inside a call of the owner's. on_closed() is the
+ * last one, and the stream is closed by itself then; net_stream_close() is for the owner who has
+ * had enough.
  *
- * Over TLS the server's certificate has to be for the name (or the address, if the name is one) and to
- * lead to an authority of the store; nothing is sent before that is so. TLS 1.2 at least.
+ * Over TLS the server's certificate has to be for the name (or the address, if the name is one) and
+ * to lead to an authority of the store; nothing is sent before that is so. TLS 1.2 at least.
  *
- * What is to be sent waits in one ring of fixed size; what does not fit is refused whole, so that the
- * owner can drop a datagram rather than half of one. on_room() tells when it has become half empty again.
+ * What is to be sent waits in one ring of fixed size; what does not fit is refused whole, so that
+ * the owner can drop a datagram rather than half of one. on_room() tells when it has become half
+ * empty again.
  */
 #ifndef ICETUN_NET_STREAM_H
 #define ICETUN_NET_STREAM_H
@@ -73,8 +75,8 @@ MUST_USE enum err net_tls_create(struct net_tls **ret, const char *ca_file);
 /* Streams that were opened with it go on. NULL is fine. */
 void net_tls_destroy(struct net_tls *tls);
 
-/* Return: OK; ERR_INVALID: address, name or size; ERR_NO_MEMORY; as net_error(): no socket, or the local
- * address is gone. What only shows later comes by on_closed(). */
+/* Return: OK; ERR_INVALID: address, name or size; ERR_NO_MEMORY; as net_error(): no socket, or the
+ * local address is gone. What only shows later comes by on_closed(). */
 MUST_USE enum err net_stream_open(struct net_stream **ret, const struct net_stream_params *params);
 /* Return: OK; ERR_WRONG_STATE before on_open(); DROP_QUEUE_FULL: it does not fit now. */
 MUST_USE enum err net_stream_send(struct net_stream *s, const uint8_t *buf, size_t len);

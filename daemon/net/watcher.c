@@ -58,8 +58,8 @@ static void plan(struct net_watcher *w, uint64_t delay_ms)
 	uv_timer_start(&w->timer, on_timer, delay_ms, 0);
 }
 
-/* At once, but not within @pause_ms of the last look, unless one is planned sooner; no later message puts
- * it off. */
+/* At once, but not within @pause_ms of the last look, unless one is planned sooner; no later
+ * message puts it off. */
 static void plan_urgent(struct net_watcher *w, uint64_t pause_ms)
 {
 	uint64_t now_ms = uv_now(w->params.loop), due_ms = w->looked_ms + pause_ms;
@@ -292,8 +292,8 @@ static void on_sleep_tick(uv_timer_t *t)
 
 /* --- opening --- */
 
-/* Drops routes that are no default routes before they cost anything. A filter reads in network order
- * what the kernel wrote in its own. */
+/* Drops routes that are no default routes before they cost anything. A filter reads in network
+ * order what the kernel wrote in its own. */
 static bool set_filter(int fd)
 {
 	struct sock_filter code[] = {

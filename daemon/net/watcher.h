@@ -9,8 +9,8 @@
  *   - Messages are collected until they settle: NET_WATCH_SETTLE_MS without another one, and
  *     NET_WATCH_MAX_MS at the latest.
  *   - When an address of the snapshot, or the device under it, goes, it looks at once.
- *   - While the host has no way out, and for a while after an address was lost, waiting would be felt:
- *     then NET_WATCH_HASTE_MS are enough.
+ *   - While the host has no way out, and for a while after an address was lost, waiting would be
+ *     felt: then NET_WATCH_HASTE_MS are enough.
  *   - Messages about routes other than default routes are dropped inside the kernel (a socket
  *     filter): a host that learns a million of them costs nothing here.
  *   - When the kernel could not hand over all (ENOBUFS) it looks, too.
@@ -49,8 +49,8 @@ struct net_watcher_params {
 	const struct net_interface_filter *filter; /* outlives the watcher */
 	/* @now: the new snapshot, until the next call; @changes: of enum net_change. */
 	void (*on_change)(void *ctx, const struct net_snapshot *now, unsigned int changes);
-	/* Something has happened to a default route, a moment ago: packets may leave another way until the
-	 * next on_change(). It must not destroy the watcher. NULL is fine. */
+	/* Something has happened to a default route, a moment ago: packets may leave another way
+	 * until the next on_change(). It must not destroy the watcher. NULL is fine. */
 	void (*on_default)(void *ctx);
 	void *ctx;
 	/* How long the host has slept since it started; NULL: as the system's clocks say. */
@@ -69,8 +69,8 @@ void net_watcher_destroy(struct net_watcher *w);
 
 /* The last one that was told, or the first. */
 const struct net_snapshot *net_watcher_snapshot(const struct net_watcher *w);
-/* Looks in the next turn of the loop, or NET_WATCH_ASKED_PAUSE_MS after the last look: the owner has a
- * reason to think that something has gone. Errors may repeat as fast as packets. */
+/* Looks in the next turn of the loop, or NET_WATCH_ASKED_PAUSE_MS after the last look: the owner
+ * has a reason to think that something has gone. Errors may repeat as fast as packets. */
 void net_watcher_look(struct net_watcher *w);
 struct net_watcher_stats net_watcher_stats(const struct net_watcher *w);
 

@@ -1,10 +1,10 @@
 /*
  * The connection to the rendezvous server, as the daemon's libuv loop sees it.
  *
- * libzmq can abort its process and looks up names in a blocking way, so the daemon does not link it:
- * `icetun-signal` does. This client starts that helper with a socket pair on descriptor 3 (the frames
- * are in frame.h), hands it the keys, passes frames on, and starts it again when it dies (200 ms,
- * doubling to 30 s). The tunnels notice nothing of all that.
+ * libzmq can abort its process and looks up names in a blocking way, so the daemon does not link
+ * it: `icetun-signal` does. This client starts that helper with a socket pair on descriptor 3 (the
+ * frames are in frame.h), hands it the keys, passes frames on, and starts it again when it dies
+ * (200 ms, doubling to 30 s). The tunnels notice nothing of all that.
  *
  *	struct signal_client *client;
  *
@@ -16,9 +16,9 @@
  *	signal_client_destroy(client);                    // before the loop is closed; run the loop
  *
  * Each connection that ends is followed by DOWN(reason), then CONNECTING at each further try, so UP
- * after UP always has a DOWN between. UP means that the CURVE handshake has succeeded; the server then
- * speaks first (CHALLENGE). Tries are spaced by the helper: the first again within 0.4 s, then at
- * random within 1, 2, 4 ... 60 s.
+ * after UP always has a DOWN between. UP means that the CURVE handshake has succeeded; the server
+ * then speaks first (CHALLENGE). Tries are spaced by the helper: the first again within 0.4 s, then
+ * at random within 1, 2, 4 ... 60 s.
  *
  * A message is delivered at most once, and frames that cannot be taken at the moment are dropped:
  * the protocol above repeats what matters. One thread: the loop's.
@@ -39,8 +39,8 @@ struct signal_client;
 
 struct signal_client_params {
 	uv_loop_t *loop;
-	/* The helper program, or NULL to look for it: beside this program, in ../libexec/icetun from
-	 * there, then where it was installed. */
+	/* The helper program, or NULL to look for it: beside this program, in ../libexec/icetun
+	 * from there, then where it was installed. */
 	const char *helper_path;
 	/* Run the helper as this user and group; otherwise as this process. A helper that is root
 	 * becomes nobody by itself. */
@@ -70,14 +70,14 @@ void signal_client_destroy(struct signal_client *c);
 MUST_USE enum err signal_client_configure(struct signal_client *c,
 					  const struct signal_link_config *config);
 
-/* Sends one message to the server. Return: OK when it is on its way; ERR_WRONG_STATE when the link is
- * not up; ERR_NO_SPACE above SIGNAL_FRAME_PAYLOAD_BYTES; DROP_QUEUE_FULL when the helper takes no
- * more at the moment. */
+/* Sends one message to the server. Return: OK when it is on its way; ERR_WRONG_STATE when the link
+ * is not up; ERR_NO_SPACE above SIGNAL_FRAME_PAYLOAD_BYTES; DROP_QUEUE_FULL when the helper takes
+ * no more at the moment. */
 MUST_USE enum err signal_client_send(struct signal_client *c, const uint8_t *buf, size_t len);
 
 /* Drops the connection and makes a new one at once, without waiting out a backoff: addresses or
- * routes of this host have changed, the server no longer answers, or somebody waits for it. A helper that does not react
- * within five seconds is killed and replaced. */
+ * routes of this host have changed, the server no longer answers, or somebody waits for it. A
+ * helper that does not react within five seconds is killed and replaced. */
 void signal_client_reconnect(struct signal_client *c);
 
 enum signal_link_state signal_client_state(const struct signal_client *c);

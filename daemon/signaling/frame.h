@@ -1,8 +1,8 @@
 /*
  * The frames between icetund and its helper process icetun-signal.
  *
- * Both hold one end of a SOCK_SEQPACKET socket pair, so a record arrives whole or not at all. A frame
- * is one byte of type and a body; numbers are in network byte order:
+ * Both hold one end of a SOCK_SEQPACKET socket pair, so a record arrives whole or not at all. A
+ * frame is one byte of type and a body; numbers are in network byte order:
  *
  *	to the helper
  *	  CONFIGURE  server CURVE key 32, own CURVE secret 32, own CURVE public 32, count 1,
@@ -15,8 +15,8 @@
  *	             Each CONFIGURE and RECONNECT is answered with STATE(CONNECTING).
  *	  MESSAGE    one message of the server.
  *
- * What does not decode is ignored by the daemon, and ends the helper. Both directions are bounded by
- * SIGNAL_FRAME_MAX_BYTES. Secrets stand only in CONFIGURE; whoever holds such a buffer wipes it.
+ * What does not decode is ignored by the daemon, and ends the helper. Both directions are bounded
+ * by SIGNAL_FRAME_MAX_BYTES. Secrets stand only in CONFIGURE; whoever holds such a buffer wipes it.
  */
 #ifndef ICETUN_SIGNALING_FRAME_H
 #define ICETUN_SIGNALING_FRAME_H
@@ -100,7 +100,8 @@ MUST_USE enum err signal_endpoint_split(const char *endpoint, char *ret_host, ch
 /* Return: OK; ERR_INVALID when there is no endpoint, too many, or one that does not split. */
 MUST_USE enum err signal_link_config_check(const struct signal_link_config *c);
 
-/* Encodes @f into @out. Return: OK; ERR_NO_SPACE; ERR_INVALID for a configuration that is not usable. */
+/* Encodes @f into @out. Return: OK; ERR_NO_SPACE; ERR_INVALID for a configuration that is not
+ * usable. */
 MUST_USE enum err signal_frame_encode(const struct signal_frame *f, uint8_t *out, size_t cap,
 				      size_t *ret_len);
 /* Decodes one record; *ret borrows @buf, and is wiped on failure. Return: OK, DROP_TRUNCATED,

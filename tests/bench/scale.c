@@ -1,11 +1,12 @@
 /*
- * What many peers cost one daemon: bytes for each, and whether packets to one of 10,000 are slower than
- * packets to the only one.
+ * What many peers cost one daemon: bytes for each, and whether packets to one of 10,000 are slower
+ * than packets to the only one.
  *
- * Memory of the overlay: one real overlay (tests/support/mesh.h) gets to know other hosts, or is connected
- * by them, one after the other, with real certificates and handshakes; each goes away without a word, so
- * that the peer stays. Memory of the data plane: sessions and paths in a real one, whose TUN is a socket.
- * Both are the slope between 10 % and 100 % of the peers, so that what is made once does not count.
+ * Memory of the overlay: one real overlay (tests/support/mesh.h) gets to know other hosts, or is
+ * connected by them, one after the other, with real certificates and handshakes; each goes away
+ * without a word, so that the peer stays. Memory of the data plane: sessions and paths in a real
+ * one, whose TUN is a socket. Both are the slope between 10 % and 100 % of the peers, so that what
+ * is made once does not count.
  *
  *	bench_scale [PEERS]
  */

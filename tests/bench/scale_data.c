@@ -186,7 +186,8 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Whatever else the machine does makes a round longer, never shorter. Return: nanoseconds a packet. */
+/* Whatever else the machine does makes a round longer, never shorter. Return: nanoseconds a
+ * packet. */
 static double undisturbed(double took_s[ROUNDS])
 {
 	qsort(took_s, ROUNDS, sizeof(double), by_value);

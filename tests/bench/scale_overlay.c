@@ -15,9 +15,10 @@ static bool is_done(struct mesh *m)
 	       mesh_state(&m->hosts[0], m->hosts[1].name) == OVERLAY_PEER_CONNECTED;
 }
 
-/* @count hosts connect. @idle: as if each had not been used for a minute then. They are gone, so without
- * that they are lost after 30 s, in which some hundred are connected; and idle ones have no keys after
- * three minutes, in which a thousand are. @state: what the first one has to be in at the end. */
+/* @count hosts connect. @idle: as if each had not been used for a minute then. They are gone, so
+ * without that they are lost after 30 s, in which some hundred are connected; and idle ones have no
+ * keys after three minutes, in which a thousand are. @state: what the first one has to be in at the
+ * end. */
 static void overlay_memory(const char *what, size_t peers, size_t count, bool idle,
 			   enum overlay_peer_state state)
 {

@@ -2,7 +2,7 @@
  * Datagrams at a fixed rate, and how many arrive. For tests/bench/run.
  *
  *	bench_udp send ADDRESS PORT BYTES PER-SECOND SECONDS	prints how many it sent
- *	bench_udp receive ADDRESS PORT				"ready", then how many came, after the last
+ *	bench_udp receive ADDRESS PORT		"ready", then, after the last, how many came
  *
  * The sender is one that knows no superpackets: 32 at most with one call, paced by the clock. What
  * came is counted by the receiver, as the sender's word is worth nothing.

@@ -1,5 +1,5 @@
-/* Writes the samples of tests/support/samples.h to files: DIRECTORY/RULE.FORM.cbor, and the tokens as
- * text to token.FORM.txt. */
+/* Writes the samples of tests/support/samples.h to files: DIRECTORY/RULE.FORM.cbor, and the tokens
+ * as text to token.FORM.txt. */
 #include "daemon/core/crypto/secret.h"
 #include "tests/support/samples.h"
 

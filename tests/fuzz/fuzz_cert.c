@@ -1,6 +1,7 @@
 /*
- * The input is taken as it came for a certificate and for a revocation list, and again as the claims of
- * each, signed with the right key. What is accepted is signed anew and must come back the same.
+ * The input is taken as it came for a certificate and for a revocation list, and again as the
+ * claims of each, signed with the right key. What is accepted is signed anew and must come back the
+ * same.
  */
 #include <string.h>
 
@@ -46,8 +47,8 @@ static void open_revocation(const uint8_t *data, size_t size)
 		fuzz_check(revocation_list_contains(&l, l.serials[i]));
 }
 
-/* Puts the issuer's claim, which no fuzzer guesses, before the rest of the claims: @data holds these,
- * without the head of the map, whose count is @keys. */
+/* Puts the issuer's claim, which no fuzzer guesses, before the rest of the claims: @data holds
+ * these, without the head of the map, whose count is @keys. */
 static void open_signed(uint8_t keys, const uint8_t *data, size_t size)
 {
 	uint8_t claims[CLAIMS_MAX_BYTES], buf[REVOCATION_MAX_BYTES];

@@ -1,7 +1,7 @@
 /*
- * Any bytes on the control socket, in two pieces: the real server, on a real socket. Every byte that
- * comes back belongs to a Varlink reply, every call is answered or cancelled once, and the connection
- * leaves nothing behind.
+ * Any bytes on the control socket, in two pieces: the real server, on a real socket. Every byte
+ * that comes back belongs to a Varlink reply, every call is answered or cancelled once, and the
+ * connection leaves nothing behind.
  */
 #include <jansson.h>
 #include <string.h>

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_check(h.cipher_count == i.cipher_count &&
 		   memcmp(h.ciphers, i.ciphers, sizeof(h.ciphers)) == 0);
 	fuzz_check(h.timestamp_us == i.timestamp_us && h.receiver_index == i.receiver_index &&
-		   h.lanes == i.lanes && h.mtu_bytes == i.mtu_bytes &&
-		   h.features == i.features && h.seen_us == i.seen_us);
+		   h.lanes == i.lanes && h.mtu_bytes == i.mtu_bytes && h.features == i.features &&
+		   h.seen_us == i.seen_us);
 	return 0;
 }

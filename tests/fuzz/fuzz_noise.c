@@ -63,7 +63,8 @@ static struct message write_message(struct noise *n)
 	return m;
 }
 
-/* Into a buffer of exactly the size that is asked for, so that a sanitizer sees each byte behind. */
+/* Into a buffer of exactly the size that is asked for, so that a sanitizer sees each byte
+ * behind. */
 static enum err read_message(struct noise *n, const uint8_t *msg, size_t len)
 {
 	size_t overhead = n == initiator ? NOISE_MESSAGE2_OVERHEAD : NOISE_MESSAGE1_OVERHEAD;

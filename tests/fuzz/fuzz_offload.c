@@ -1,7 +1,8 @@
 /*
- * Cutting and joining packets. The first byte chooses: a superpacket with hints of any kind, cut and
- * compared with the plain model; a batch of packets, as flows make them and with single bytes changed,
- * joined and held to the model; or a packet of any bytes, which is also fragmented and answered.
+ * Cutting and joining packets. The first byte chooses: a superpacket with hints of any kind, cut
+ * and compared with the plain model; a batch of packets, as flows make them and with single bytes
+ * changed, joined and held to the model; or a packet of any bytes, which is also fragmented and
+ * answered.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
- * The registrar and the joiner get the same calls, which the input spells: messages, deadlines, links
- * that come and go. Whatever happens, what they send decodes, a deadline is never in the past once it
- * was handled, and there is at most one message to send at a time.
+ * The registrar and the joiner get the same calls, which the input spells: messages, deadlines,
+ * links that come and go. Whatever happens, what they send decodes, a deadline is never in the past
+ * once it was handled, and there is at most one message to send at a time.
  */
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /*
- * A few hosts and strangers talk to the rendezvous service. The input is a list of steps: what kind, on
- * which connection, with which key. A step sends bytes as they are in the input, or a message that is
- * made from them and encodes; REGISTER is given the nonce and a true certificate, since no fuzzer
- * guesses a signature. Connections may be slow or gone, and time goes on.
+ * A few hosts and strangers talk to the rendezvous service. The input is a list of steps: what
+ * kind, on which connection, with which key. A step sends bytes as they are in the input, or a
+ * message that is made from them and encodes; REGISTER is given the nonce and a true certificate,
+ * since no fuzzer guesses a signature. Connections may be slow or gone, and time goes on.
  *
- * Whatever they do: the answers to one message are few, only ones that decode, only to connections that
- * spoke before, and the service's deadlines never lie in the past once they were served.
+ * Whatever they do: the answers to one message are few, only ones that decode, only to connections
+ * that spoke before, and the service's deadlines never lie in the past once they were served.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* A DNS message with SRV records: what is taken of it are URIs that mean the same when they are read again,
- * no more than a name may have, none twice. The first byte chooses the scheme. */
+/* A DNS message with SRV records: what is taken of it are URIs that mean the same when they are
+ * read again, no more than a name may have, none twice. The first byte chooses the scheme. */
 #include <string.h>
 
 #include "daemon/core/crypto/random.h"

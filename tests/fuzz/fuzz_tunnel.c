@@ -1,7 +1,7 @@
 /*
- * Transport packets. The first byte chooses: the readers of headers and inner packets on the input as
- * it is; a replay window next to its naive model; or a link on which packets are sealed, delivered in
- * any order and number, and changed on the way.
+ * Transport packets. The first byte chooses: the readers of headers and inner packets on the input
+ * as it is; a replay window next to its naive model; or a link on which packets are sealed,
+ * delivered in any order and number, and changed on the way.
  */
 #include <stdbool.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
  * The life of one allocation as the input dictates it, beside a server that answers right until the
- * input makes it do otherwise: refuse with any code, fall silent, be restarted, rotate its nonce. Bytes
- * of the input arrive as datagrams of the server's, too, as they are or with the id of a request that
- * waits.
+ * input makes it do otherwise: refuse with any code, fall silent, be restarted, rotate its nonce.
+ * Bytes of the input arrive as datagrams of the server's, too, as they are or with the id of a
+ * request that waits.
  */
 #include <string.h>
 

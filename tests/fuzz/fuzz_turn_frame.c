@@ -1,6 +1,6 @@
 /*
- * A stream, cut into pieces as the input says: the first byte chooses the size of the buffer and the
- * pieces. The same bytes cut otherwise must give the same frames.
+ * A stream, cut into pieces as the input says: the first byte chooses the size of the buffer and
+ * the pieces. The same bytes cut otherwise must give the same frames.
  */
 #include <string.h>
 

@@ -1,8 +1,10 @@
 /*
- * nice_agent: libnice behind the interface of icetun-sdp-agent (see sdp_agent.c), to be put against it.
+ * nice_agent: libnice behind the interface of icetun-sdp-agent (see sdp_agent.c), to be put against
+ * it.
  *
- *	nice_agent --role controlling|controlled [--stun HOST:PORT] [--turn URI --user U --password P]
- *		[--bind ADDR]... [--policy all|relay|host] [--aggressive] [--lite]
+ *	nice_agent --role controlling|controlled [--stun HOST:PORT]
+ *		[--turn URI --user U --password P] [--bind ADDR]... [--policy all|relay|host]
+ *		[--aggressive] [--lite]
  *
  * HOST is an address. "restart" on standard input begins a restart.
  */

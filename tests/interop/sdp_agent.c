@@ -1,19 +1,19 @@
 /*
- * icetun-sdp-agent: our ICE agent with real sockets and no tunnel, signalled by SDP lines, so that any
- * other implementation can be put against it.
+ * icetun-sdp-agent: our ICE agent with real sockets and no tunnel, signalled by SDP lines, so that
+ * any other implementation can be put against it.
  *
  *	icetun-sdp-agent --role controlling|controlled [--stun HOST:PORT]...
  *		[--turn URI --user U --password P]... [--bind ADDR]... [--policy all|relay|host]
  *		[--lite-peer] [--ta MS] [--restart-on SIGUSR1]
  *
- * Standard output: our description as RFC 8839 attribute lines, an empty line, then one JSON object a
- * line for each event: "state", "selected", "data", "restart". The last one carries "pwd" and our whole
- * new description ("description") as well, since the peer has to get it.
+ * Standard output: our description as RFC 8839 attribute lines, an empty line, then one JSON object
+ * a line for each event: "state", "selected", "data", "restart". The last one carries "pwd" and our
+ * whole new description ("description") as well, since the peer has to get it.
  *
  * Standard input: the peer's description in the same form, ended by an empty line; later blocks are
- * further candidates (trickle) or, with new ufrag and pwd, a restart; "send TEXT" sends a datagram on the
- * current pair; "restart" begins one as the signal does; "quit" ends the program. A datagram whose text
- * begins with "ping " is answered with "pong " and the rest.
+ * further candidates (trickle) or, with new ufrag and pwd, a restart; "send TEXT" sends a datagram
+ * on the current pair; "restart" begins one as the signal does; "quit" ends the program. A datagram
+ * whose text begins with "ping " is answered with "pong " and the rest.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -368,7 +368,8 @@ static void restart(struct agent *a)
 		fprintf(stderr, "nothing to restart yet\n");
 }
 
-/* Whose offer a description with new credentials is: the answer to ours, or a restart of the peer's. */
+/* Whose offer a description with new credentials is: the answer to ours, or a restart of the
+ * peer's. */
 static void take_description(struct agent *a, struct ice_description *d)
 {
 	struct ice_description before, after;

@@ -1,6 +1,6 @@
 /*
- * The command line of icetun-sdp-agent, see there. What is wrong ends the program with a sentence on
- * standard error and code 2.
+ * The command line of icetun-sdp-agent, see there. What is wrong ends the program with a sentence
+ * on standard error and code 2.
  */
 #ifndef ICETUN_TESTS_INTEROP_SDP_OPTIONS_H
 #define ICETUN_TESTS_INTEROP_SDP_OPTIONS_H

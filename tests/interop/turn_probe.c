@@ -4,8 +4,9 @@
  *	turn_probe udp|tcp SERVER:PORT USER PASSWORD [SECONDS]
  *
  * Two allocations, each of which permits the other; one binds a channel to it. Then for SECONDS (1)
- * numbered datagrams go there and back every 100 ms, over the channel one way and by Send indications
- * the other. Events are printed as they come. Ends with 0 when every datagram came back.
+ * numbered datagrams go there and back every 100 ms, over the channel one way and by Send
+ * indications the other. Events are printed as they come. Ends with 0 when every datagram came
+ * back.
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -5,8 +5,8 @@ usage: house.py [--house FILE] [ROOT]
 
 Checked: includes follow the arrows, and the arrows make no circle; headers of libraries stay in their
 rooms; daemon/core uses nothing of the outside world; the internal headers of a room stay in it;
-CMake links rooms along the arrows only; headers have their guard and an opening comment; no file is
-too long or holds a note that something is not finished.
+CMake links rooms along the arrows only; headers have their guard and an opening comment; no file or
+line is too long; none holds a note that something is not finished.
 Prints one line for each fault, "file:line: what", and exits with 1 when there are any.
 """
 
@@ -20,7 +20,8 @@ import sys
 SOURCE_TREES = ("daemon", "tun", "rendezvous", "ctl")
 OTHER_TREES = ("tests", "cmake", "docs", "packaging")
 CORE = "daemon/core/"
-MAX_LINES = 1000
+MAX_LINES = 800
+MAX_COLUMNS = 100  # with tabs of eight
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME)\b")
 # Comments and string literals, to look at code only.
@@ -178,9 +179,12 @@ class Checker:
 
     def check_text(self, path):
         lines = self.read(path).split("\n")
-        if path.endswith((".c", ".h")) and len(lines) - 1 > MAX_LINES:
+        is_c = path.endswith((".c", ".h"))
+        if is_c and len(lines) - 1 > MAX_LINES:
             self.fault(path, MAX_LINES + 1, f"{len(lines) - 1} lines: split it by its parts")
         for number, line in enumerate(lines, 1):
+            if is_c and len(line.expandtabs(8)) > MAX_COLUMNS:
+                self.fault(path, number, f"{len(line.expandtabs(8))} columns of {MAX_COLUMNS}")
             if UNFINISHED.search(line):
                 self.fault(path, number, "finish it, or open an issue")
 

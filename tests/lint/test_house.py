@@ -86,7 +86,9 @@ FAULTS = [
      "should be ICETUN_LOW_BAD_H"),
     ("no opening comment", "daemon/core/low/bad.h",
      header("ICETUN_LOW_BAD_H").split("\n", 1)[1], "begins with a comment"),
-    ("a long file", "tests/unit/test_long.c", "int x;\n" * 1001, "1001 lines"),
+    ("a long file", "tests/unit/test_long.c", "int x;\n" * 801, "801 lines"),
+    ("a long line", "tests/unit/test_wide.c", "\t" * 12 + "/* ab */\n" + "\t" * 11 + "int x;\n",
+     "test_wide.c:1: 104 columns"),
     ("a note", "docs/x.md", "done\n// TO" "DO later\n", "x.md:2: finish it"),
 ]
 
@@ -117,7 +119,7 @@ class HouseTest(unittest.TestCase):
                 self.assertIn("1 faults\n", output)
 
     def test_longest_file_allowed(self):
-        self.assertEqual(run({**TREE, "tests/unit/test_long.c": "int x;\n" * 1000})[0], 0)
+        self.assertEqual(run({**TREE, "tests/unit/test_long.c": "int x;\n" * 800})[0], 0)
 
     def test_circle(self):
         house = HOUSE.replace("low: daemon/core/base", "low: daemon/core/base daemon/core/high")

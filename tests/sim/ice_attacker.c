@@ -1,7 +1,7 @@
 /*
- * Somebody on the path who sees every STUN datagram of an end and does not know the passwords. Of some
- * he makes others: changed, cut, sent again later or from elsewhere, answers of his own invention,
- * requests with integrity that is wrong.
+ * Somebody on the path who sees every STUN datagram of an end and does not know the passwords. Of
+ * some he makes others: changed, cut, sent again later or from elsewhere, answers of his own
+ * invention, requests with integrity that is wrong.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * One end of the simulated pair: an ICE engine with its agent, the relays of the product, sockets on
- * the virtual network, and an owner that does what the peer room does with ICE: it restarts when
+ * One end of the simulated pair: an ICE engine with its agent, the relays of the product, sockets
+ * on the virtual network, and an owner that does what the peer room does with ICE: it restarts when
  * something has changed, sends data on the path, and switches to the next generation when data has
  * come over it.
  *

@@ -2,8 +2,8 @@
  * What the owner of an agent does, as daemon/core/peer does it: restarts with a pause between them,
  * data on the path, a question over the next path until something has come over it.
  *
- * Data is a byte 0xc1, a kind, and the name of the restart whose generations it belongs to: what the
- * tunnel's keys say in the product.
+ * Data is a byte 0xc1, a kind, and the name of the restart whose generations it belongs to: what
+ * the tunnel's keys say in the product.
  */
 #include <inttypes.h>
 #include <string.h>

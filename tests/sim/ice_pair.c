@@ -6,11 +6,11 @@
  *	sim_ice_pair --seed SEED [--trace]         one scenario, told in detail
  *	sim_ice_pair --matrix                      each kind of NAT with each, as a table
  *
- * Where a path is possible, both ends must be COMPLETED, in opposite roles, on pairs that mirror each
- * other, after one nomination, and data must flow; and 40 s later, the same. Where it is not, both must
- * be FAILED and never have had a path. Then, in some scenarios, things happen (ice_life.h), and when all
- * is well again the ends must have found the best way that there is. See ice_rules.h and ice_world.h
- * for what is held against every datagram and path.
+ * Where a path is possible, both ends must be COMPLETED, in opposite roles, on pairs that mirror
+ * each other, after one nomination, and data must flow; and 40 s later, the same. Where it is not,
+ * both must be FAILED and never have had a path. Then, in some scenarios, things happen
+ * (ice_life.h), and when all is well again the ends must have found the best way that there is. See
+ * ice_rules.h and ice_world.h for what is held against every datagram and path.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -40,9 +40,9 @@ static bool wrong(const char *what)
 	return false;
 }
 
-/* A server that answers late, or not at all, can leave an end without a reflexive or relayed candidate
- * in time; then the best way is not certain. Neither is it where both mappings differ by destination
- * and packets get lost: what has to come one after the other there does not. */
+/* A server that answers late, or not at all, can leave an end without a reflexive or relayed
+ * candidate in time; then the best way is not certain. Neither is it where both mappings differ by
+ * destination and packets get lost: what has to come one after the other there does not. */
 static bool is_certain(const struct ice_world *w)
 {
 	const struct ice_scenario *s = &w->scenario;

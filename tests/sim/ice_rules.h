@@ -1,6 +1,6 @@
 /*
- * What must hold for every datagram that leaves an ICE engine and for every path it tells of, whatever
- * the network does:
+ * What must hold for every datagram that leaves an ICE engine and for every path it tells of,
+ * whatever the network does:
  *
  *   - a datagram is STUN with FINGERPRINT, at most 548 bytes (RFC 8489 s. 6.1);
  *   - it goes to a STUN server, to a signalled candidate, or to where a datagram came from;
@@ -10,9 +10,9 @@
  *     (RFC 8445 s. 14.3, RFC 8489 s. 6.2.1);
  *   - a request has username, integrity and exactly one role (RFC 8445 s. 7.2);
  *   - what an unauthenticated request gets is at most three times as long;
- *   - a generation nominates one pair, once (RFC 8445 s. 8.1.1): another one only when the check that
- *     nominated has failed, or the pair was the path and was lost, has been silent for 12 s, or has lost
- *     its base;
+ *   - a generation nominates one pair, once (RFC 8445 s. 8.1.1): another one only when the check
+ *     that nominated has failed, or the pair was the path and was lost, has been silent for 12 s,
+ *     or has lost its base;
  *   - a path goes over a pair of its generation that has been checked with success;
  *   - a path that lives is not given up: see ice_rules_on_path();
  *   - no agent fails before a full transaction had its time (RFC 8863: 39.5 s).
@@ -58,8 +58,8 @@ void ice_rules_on_data(struct ice_rules *r, uint64_t now_us);
 /* The agent was told to be idle, or not to be so any more. */
 void ice_rules_on_idle(struct ice_rules *r, uint64_t now_us);
 
-/* A datagram has left the engine. @path, @next: the agent's paths, or NULL. Return: NULL, or the rule
- * that was broken. */
+/* A datagram has left the engine. @path, @next: the agent's paths, or NULL. Return: NULL, or the
+ * rule that was broken. */
 const char *ice_rules_check(struct ice_rules *r, uint64_t now_us, const struct ice_transmit *t,
 			    const uint8_t *buf, const struct ice_path *path,
 			    const struct ice_path *next);

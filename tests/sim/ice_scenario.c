@@ -180,8 +180,8 @@ bool ice_scenario_has_udp(const struct ice_scenario *s, size_t end)
 	return home_of(s, end) != ICE_HOME_BLOCKED && (has_ip4(s, end) || has_ip6(s, end));
 }
 
-/* Both mappings differ by destination. A packet from behind @a gets to b's mapping for the STUN server,
- * b's answer to a's mapping for that, and then one of the two has to stay where it is. */
+/* Both mappings differ by destination. A packet from behind @a gets to b's mapping for the STUN
+ * server, b's answer to a's mapping for that, and then one of the two has to stay where it is. */
 static bool chases(enum ice_home a, enum ice_home b)
 {
 	return homes[b].filtering == NAT_INDEPENDENT &&

@@ -11,8 +11,8 @@
 
 #include "tests/sim/network.h"
 
-/* What stands between an end and the Internet: mapping and filtering of RFC 4787. EIM and EIF depend
- * on nothing, ADM and ADF on the other address, APDM and APDF on address and port. */
+/* What stands between an end and the Internet: mapping and filtering of RFC 4787. EIM and EIF
+ * depend on nothing, ADM and ADF on the other address, APDM and APDF on address and port. */
 enum ice_home {
 	ICE_HOME_OPEN,	   /* nothing */
 	ICE_HOME_EIM_EIF,  /* "full cone" */

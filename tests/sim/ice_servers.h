@@ -1,8 +1,8 @@
 /*
  * STUN servers and a TURN server on the virtual network, and the streams to the latter.
  *
- * The network knows datagrams only. A stream is reliable and in order, takes STREAM_DELAY_US one way,
- * and passes every NAT; for the server it is a client with an address of its own.
+ * The network knows datagrams only. A stream is reliable and in order, takes STREAM_DELAY_US one
+ * way, and passes every NAT; for the server it is a client with an address of its own.
  */
 #ifndef ICETUN_SIM_ICE_SERVERS_H
 #define ICETUN_SIM_ICE_SERVERS_H

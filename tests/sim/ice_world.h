@@ -1,8 +1,8 @@
 /*
  * Two ICE agents on the virtual network, with STUN and TURN servers and a signalling channel.
  *
- * A `struct ice_scenario` says all that may differ; the same scenario runs the same way to the byte.
- * While it runs, the rules of ice_rules.h are held against everything, and:
+ * A `struct ice_scenario` says all that may differ; the same scenario runs the same way to the
+ * byte. While it runs, the rules of ice_rules.h are held against everything, and:
  *
  *   - there are at most 100 pairs, and 8, 4 and 2 candidates of the types (RFC 8445 s. 6.1.2.5);
  *   - a restart does not touch the path;

@@ -1,11 +1,12 @@
 /*
- * Two whole hosts that roam at random: addresses come and go, one after the other or both at once, the
- * rendezvous stops, paths die silently, restarts are asked for and cross, the network loses, doubles
- * and reorders, messages of the rendezvous come late, in another order, and again. Some have TURN servers,
- * which are restarted, and need them, because now and then nothing goes directly. roam_rules.h has what must
- * hold at every moment; and when all is quiet again the hosts are connected and nothing is lost.
+ * Two whole hosts that roam at random: addresses come and go, one after the other or both at once,
+ * the rendezvous stops, paths die silently, restarts are asked for and cross, the network loses,
+ * doubles and reorders, messages of the rendezvous come late, in another order, and again. Some
+ * have TURN servers, which are restarted, and need them, because now and then nothing goes
+ * directly. roam_rules.h has what must hold at every moment; and when all is quiet again the hosts
+ * are connected and nothing is lost.
  *
- *	sim_overlay_roam --seeds N [--from SEED] [--all]	the first that breaks a rule ends it, or not
+ *	sim_overlay_roam --seeds N [--from SEED] [--all]	ends with the first bad one, or not
  *	sim_overlay_roam --seed SEED [--trace]
  */
 #include <inttypes.h>

@@ -1,13 +1,15 @@
 /*
- * What goes to TURN servers and comes from them, unwrapped for roam_rules: a datagram in a Send or Data
- * indication or in ChannelData counts as sent to the peer, or received from it, over the relay.
+ * What goes to TURN servers and comes from them, unwrapped for roam_rules: a datagram in a Send or
+ * Data indication or in ChannelData counts as sent to the peer, or received from it, over the
+ * relay.
  */
 #ifndef ICETUN_SIM_ROAM_RELAYS_H
 #define ICETUN_SIM_ROAM_RELAYS_H
 
 #include "tests/support/mesh.h"
 
-/* What a datagram is for: `via` is a socket, or an allocation of that socket at one of the servers. */
+/* What a datagram is for: `via` is a socket, or an allocation of that socket at one of the
+ * servers. */
 struct roam_datagram {
 	uint16_t via;
 	struct netaddr peer;

@@ -269,8 +269,8 @@ static void on_opened(struct mesh_host *h, uint32_t session, bool over_path, con
 
 /* --- what the overlay tells the data plane --- */
 
-/* The network would carry what goes over the path of @h, and has for long enough. What a relay would do is
- * not asked. */
+/* The network would carry what goes over the path of @h, and has for long enough. What a relay
+ * would do is not asked. */
 static bool lives(struct mesh_host *h)
 {
 	const struct end *e = &ends[number_of(h)];
@@ -293,7 +293,8 @@ static void on_path(struct mesh_host *h, const struct overlay_event *v)
 	}
 	if (v->path.generation > e->generation && p->born_us < e->begun_us)
 		fail("pair: it was not validated after the restart");
-	/* Where only the keys change, the answer to the renewal was the proof that the peer has them. */
+	/* Where only the keys change, the answer to the renewal was the proof that the peer has
+	 * them. */
 	if (h->has_path && v->session != h->path_session &&
 	    (v->path.generation != e->generation || v->path.socket != h->path.socket ||
 	     !netaddr_equal(&v->path.remote, &h->path.remote))) {

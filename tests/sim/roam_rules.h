@@ -1,18 +1,18 @@
 /*
- * What must hold at every moment while two hosts of a mesh (tests/support/mesh.h) roam, seen from the
- * network and the data plane, without a look into the overlay:
+ * What must hold at every moment while two hosts of a mesh (tests/support/mesh.h) roam, seen from
+ * the network and the data plane, without a look into the overlay:
  *
- *	pair	     what is sealed goes only over a pair that is validated: a Binding request of this end from
- *		     that socket, or over that relay, to that address was answered from there. After a restart: one with a user
- *		     name that was not there before the restart
- *	make	     a session takes over from another that has a path only after something authenticated
- *		     has come with the new keys
- *	break	     a direct path that lives, by the network's own knowledge, is not taken away, nor are its
- *		     keys
- *	deliver	     what the network delivers of sealed datagrams opens, the first time. So no packet is lost
- *		     but by the network
- *	once	     no packet of the TUN arrives twice
- *	nonce	     no key is given out twice; under a key no counter stands for two different texts
+ *	pair	what is sealed goes only over a pair that is validated: a Binding request of this
+ *		end from that socket, or over that relay, to that address was answered from there.
+ *		After a restart: one with a user name that was not there before the restart
+ *	make	a session takes over from another that has a path only after something authenticated
+ *		has come with the new keys
+ *	break	a direct path that lives, by the network's own knowledge, is not taken away, nor are
+ *		its keys
+ *	deliver	what the network delivers of sealed datagrams opens, the first time. So no packet is
+ *		lost but by the network
+ *	once	no packet of the TUN arrives twice
+ *	nonce	no key is given out twice; under a key no counter stands for two different texts
  */
 #ifndef ICETUN_SIM_ROAM_RULES_H
 #define ICETUN_SIM_ROAM_RULES_H

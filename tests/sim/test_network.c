@@ -492,8 +492,8 @@ static bool punches(enum nat_dependence map_a, enum nat_dependence filter_a,
 	return heard[0] && heard[1];
 }
 
-/* Both ends' mappings differ by destination. A packet of a's gets to b's mapping for the server, b's
- * answer to a's mapping for that, and then one of the two has to stay where it is. */
+/* Both ends' mappings differ by destination. A packet of a's gets to b's mapping for the server,
+ * b's answer to a's mapping for that, and then one of the two has to stay where it is. */
 static bool chases(enum nat_dependence map_a, enum nat_dependence filter_a,
 		   enum nat_dependence map_b, enum nat_dependence filter_b)
 {

@@ -1,6 +1,7 @@
 /*
  * One batch through a coalescer, held to the plain truth: every packet is given back once, in the
- * order of its flow; and what a network card would cut each group into are the packets that went in.
+ * order of its flow; and what a network card would cut each group into are the packets that went
+ * in.
  */
 #ifndef ICETUN_TEST_COALESCE_MODEL_H
 #define ICETUN_TEST_COALESCE_MODEL_H
@@ -86,8 +87,8 @@ static inline size_t batch_index(const struct batch *b, const uint8_t *at)
 	return b->count;
 }
 
-/* What the application must see: @cut, made by the model, and packet @index are the same but for what
- * has no meaning, the identification of IPv4 packets that are never fragmented. */
+/* What the application must see: @cut, made by the model, and packet @index are the same but for
+ * what has no meaning, the identification of IPv4 packets that are never fragmented. */
 static inline bool batch_is_same(const struct batch *b, size_t index, uint8_t *cut, size_t len)
 {
 	uint8_t expected[BATCH_PACKET_BYTES];
@@ -156,7 +157,8 @@ static inline bool batch_check_group(struct batch *b, struct coalescer *c, struc
 	return true;
 }
 
-/* Return: whether all is as it must be. A packet that the coalescer refuses counts as given back. */
+/* Return: whether all is as it must be. A packet that the coalescer refuses counts as given
+ * back. */
 static inline bool batch_run(struct batch *b, struct coalescer *c)
 {
 	struct coalesced g;

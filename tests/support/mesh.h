@@ -1,18 +1,20 @@
 /*
- * Whole hosts (struct overlay) with virtual time, a flat network and a rendezvous that only forwards:
- * enough to test the peer room without I/O. Time moves only in mesh_run(), from event to event.
+ * Whole hosts (struct overlay) with virtual time, a flat network and a rendezvous that only
+ * forwards: enough to test the peer room without I/O. Time moves only in mesh_run(), from event to
+ * event.
  *
  * A test may look at each datagram and frame on its way, and drop it (`filter_*`). Hosts have the
- * names "alice", "bob", "carol", "host4" and so on, the overlay addresses 10.77.0.1, .2, .3 ... and one
- * socket each at 192.0.2.1, .2, .3 ... A host has keys for all peers, but sends packets of its TUN to the
- * last one that it got a path for. With `nat` each of them is behind a NAT of its own, seen as 198.51.100.1, .2, .3
- * and reached there only; a STUN server at 203.0.113.1 answers after `stun_delay_us`.
+ * names "alice", "bob", "carol", "host4" and so on, the overlay addresses 10.77.0.1, .2, .3 ... and
+ * one socket each at 192.0.2.1, .2, .3 ... A host has keys for all peers, but sends packets of its
+ * TUN to the last one that it got a path for. With `nat` each of them is behind a NAT of its own,
+ * seen as 198.51.100.1, .2, .3 and reached there only; a STUN server at 203.0.113.1 answers after
+ * `stun_delay_us`.
  *
  * Hosts move by mesh_add_address() and mesh_remove_socket(); nobody translates further addresses.
  *
- * There are two TURN servers, at 203.0.113.10 and .20, port 3478 for UDP, 3479 for streams. Hosts learn
- * of them from the test. What goes from host to host without a relay is lost while `direct_blocked`; with
- * `udp_blocked` a host has streams only.
+ * There are two TURN servers, at 203.0.113.10 and .20, port 3478 for UDP, 3479 for streams. Hosts
+ * learn of them from the test. What goes from host to host without a relay is lost while
+ * `direct_blocked`; with `udp_blocked` a host has streams only.
  */
 #ifndef ICETUN_TESTS_MESH_H
 #define ICETUN_TESTS_MESH_H
@@ -143,8 +145,9 @@ void mesh_break_streams(struct mesh *m, struct turn_server *server);
 void mesh_destroy(struct mesh *m);
 /* Stops and starts the daemon of @h: sessions are forgotten, the identity stays. */
 void mesh_restart(struct mesh_host *h);
-/* Its place is taken by another host, for which nobody is prepared: number @number, from 1 to 65533. The
- * data planes of the others forget it, too; their overlays do not know that it has gone. */
+/* Its place is taken by another host, for which nobody is prepared: number @number, from 1 to
+ * 65533. The data planes of the others forget it, too; their overlays do not know that it has
+ * gone. */
 void mesh_replace(struct mesh_host *h, uint16_t number);
 /* The connections to the server, all at once. */
 void mesh_set_server(struct mesh *m, bool up);
@@ -154,10 +157,11 @@ bool mesh_run(struct mesh *m, uint64_t limit_us, bool (*done)(struct mesh *m));
 uint16_t mesh_add_address(struct mesh_host *h, const struct netaddr *address, uint16_t preference);
 /* The address of a socket has gone. */
 void mesh_remove_socket(struct mesh_host *h, uint16_t number);
-/* Whether what @h sends from @socket to @to arrives at a host, and what that sends back too, but for chance. */
+/* Whether what @h sends from @socket to @to arrives at a host, and what that sends back too, but
+ * for chance. */
 bool mesh_is_alive(struct mesh_host *h, uint16_t socket, const struct netaddr *to);
-/* An IPv4 packet of @len bytes (20..1280) from @h to @to goes into the TUN of @h. With 28 bytes or more
- * it has h->sequence in it, after the header. */
+/* An IPv4 packet of @len bytes (20..1280) from @h to @to goes into the TUN of @h. With 28 bytes or
+ * more it has h->sequence in it, after the header. */
 void mesh_send_packet(struct mesh_host *h, const struct mesh_host *to, size_t len);
 enum overlay_peer_state mesh_state(const struct mesh_host *h, const char *peer);
 /* How many events of @type the host has seen. */

@@ -1,6 +1,6 @@
 /*
- * What the parts of the mesh share: mesh_network.c is the way of a datagram, mesh_turn.c the TURN servers
- * and the streams to them, mesh_server.c the rendezvous, mesh.c the hosts and the time.
+ * What the parts of the mesh share: mesh_network.c is the way of a datagram, mesh_turn.c the TURN
+ * servers and the streams to them, mesh_server.c the rendezvous, mesh.c the hosts and the time.
  */
 #ifndef ICETUN_TESTS_SUPPORT_MESH_INTERNAL_H
 #define ICETUN_TESTS_SUPPORT_MESH_INTERNAL_H

@@ -87,8 +87,8 @@ static inline void netns_bring_up(const char *device)
 		assert_true(tries < 5000); /* each is a process: seconds */
 }
 
-/* A pair whose near end is up. What stands for a real network card is a macvlan: no kind that exists
- * inside a host only. Its other end is @name-x. */
+/* A pair whose near end is up. What stands for a real network card is a macvlan: no kind that
+ * exists inside a host only. Its other end is @name-x. */
 static inline void netns_add_card(const char *name)
 {
 	netns_ipf("link add %s-w type veth peer name %s-x", name, name);

@@ -1,7 +1,7 @@
 /*
  * Inner packets as one would make, cut and check them without thinking of speed: what segmenter and
- * coalescer are held to, in unit tests and fuzz targets. Model functions return false where a packet
- * is not as it must be.
+ * coalescer are held to, in unit tests and fuzz targets. Model functions return false where a
+ * packet is not as it must be.
  */
 #ifndef ICETUN_TEST_PACKET_MODEL_H
 #define ICETUN_TEST_PACKET_MODEL_H
@@ -174,8 +174,8 @@ static inline size_t model_packet(uint8_t *ret, const struct model_flow *f,
 }
 
 /*
- * The @index-th packet that a network card would make of a superpacket with @chunk bytes of payload in
- * each, with a complete checksum. @ret: room for headers and @chunk. Return: its length, 0 when
+ * The @index-th packet that a network card would make of a superpacket with @chunk bytes of payload
+ * in each, with a complete checksum. @ret: room for headers and @chunk. Return: its length, 0 when
  * there is none.
  */
 static inline size_t model_cut(uint8_t *ret, const uint8_t *super, size_t len, size_t chunk,

@@ -1,6 +1,6 @@
 /*
- * One of everything that icetun writes in CBOR: each in its smallest form and with every field that it
- * can have. The unit tests read them back, and tests/cddl holds them to docs/icetun.cddl.
+ * One of everything that icetun writes in CBOR: each in its smallest form and with every field that
+ * it can have. The unit tests read them back, and tests/cddl holds them to docs/icetun.cddl.
  */
 #ifndef ICETUN_TEST_SAMPLES_H
 #define ICETUN_TEST_SAMPLES_H
@@ -156,8 +156,8 @@ static inline struct ice_candidate sample_candidate(enum ice_candidate_type type
 	return c;
 }
 
-/* @certificate: @len bytes, which the handshake refers to. A full handshake has as many candidates as
- * fit with everything else. */
+/* @certificate: @len bytes, which the handshake refers to. A full handshake has as many candidates
+ * as fit with everything else. */
 static inline struct signal_handshake sample_handshake(bool full, const uint8_t *certificate,
 						       size_t len)
 {

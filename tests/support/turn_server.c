@@ -267,7 +267,8 @@ static bool algorithms_are_right(struct request *r, bool *ret_sha256_key)
 	return true;
 }
 
-/* Return: false for none, a wrong one, or one that is told though anonymity is wanted (s. 9.2.4). */
+/* Return: false for none, a wrong one, or one that is told though anonymity is wanted (s.
+ * 9.2.4). */
 static bool find_user(struct request *r)
 {
 	const struct turn_server_config *c = &r->s->config;

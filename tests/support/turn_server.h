@@ -2,12 +2,13 @@
  * A TURN server for tests (RFC 8656), without a socket and with the caller's time.
  *
  *	turn_server_init(&s, &address, now_us, seed);
- *	turn_server_input(&s, now_us, &from, buf, len);     // what arrived at `address`, or at a relayed one
- *	while (turn_server_pop(&s, &out)) ...		    // what it sends, and from where
+ *	turn_server_input(&s, now_us, &from, buf, len); // at `address`, or a relayed one
+ *	while (turn_server_pop(&s, &out)) ...		 // what it sends, and from where
  *
  * It is strict where a client may be wrong: credentials, lifetimes of allocations, permissions and
- * channels, the quarantine of channel numbers, one allocation a 5-tuple. What it found wrong it counts in
- * `violations`. How it behaves is in the fields of `config`, which a test may change at any time.
+ * channels, the quarantine of channel numbers, one allocation a 5-tuple. What it found wrong it
+ * counts in `violations`. How it behaves is in the fields of `config`, which a test may change at
+ * any time.
  */
 #ifndef ICETUN_TESTS_TURN_SERVER_H
 #define ICETUN_TESTS_TURN_SERVER_H

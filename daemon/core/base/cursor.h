@@ -44,7 +44,8 @@ static inline bool rd_ok(const struct rd *r)
 	return !r->failed;
 }
 
-/* True when nothing failed and nothing is left: for messages in which trailing bytes are illegal. */
+/* True when nothing failed and nothing is left: for messages in which trailing bytes are
+ * illegal. */
 static inline bool rd_at_end(const struct rd *r)
 {
 	return !r->failed && r->p == r->end;
@@ -114,7 +115,8 @@ static inline uint64_t rd_u64be(struct rd *r)
 	return r->failed ? 0 : hi << 32 | lo;
 }
 
-/* A reader of the next @n bytes; the outer one moves behind them. Fails both when there are fewer. */
+/* A reader of the next @n bytes; the outer one moves behind them. Fails both when there are
+ * fewer. */
 static inline struct rd rd_sub(struct rd *r, size_t n)
 {
 	const uint8_t *b = rd_bytes(r, n);

@@ -1,8 +1,9 @@
 /*
  * A bounded queue of byte records of any length, first in, first out.
  *
- * One block of memory, allocated at creation; a record takes its length and four bytes. A record that
- * does not fit is refused whole. Used for what a core object wants to send until the shell pulls it.
+ * One block of memory, allocated at creation; a record takes its length and four bytes. A record
+ * that does not fit is refused whole. Used for what a core object wants to send until the shell
+ * pulls it.
  */
 #ifndef ICETUN_BASE_FIFO_H
 #define ICETUN_BASE_FIFO_H

@@ -1,9 +1,9 @@
 /*
  * A bounded heap of deadlines: which of many objects is due first.
  *
- * Each object embeds a `struct heap_node`; the heap holds pointers to nodes and never allocates after
- * its creation. Setting, moving and removing a deadline is O(log n), looking at the first is O(1).
- * Nodes with equal deadlines come out in an order that depends only on the calls made before.
+ * Each object embeds a `struct heap_node`; the heap holds pointers to nodes and never allocates
+ * after its creation. Setting, moving and removing a deadline is O(log n), looking at the first is
+ * O(1). Nodes with equal deadlines come out in an order that depends only on the calls made before.
  */
 #ifndef ICETUN_BASE_HEAP_H
 #define ICETUN_BASE_HEAP_H

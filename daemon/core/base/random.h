@@ -1,6 +1,7 @@
 /*
  * Randomness is handed to each core object at its creation, so that a test can replay a run.
- * The real source is `random_system()` in core/crypto; the replayable one is `random_seeded_init()`.
+ * The real source is `random_system()` in core/crypto; the replayable one is
+ * `random_seeded_init()`.
  */
 #ifndef ICETUN_BASE_RANDOM_H
 #define ICETUN_BASE_RANDOM_H

@@ -1,7 +1,7 @@
 /*
- * IP addresses and prefixes as CBOR: an address is a byte string of 4 or 16 bytes, a prefix an array
- * of that and its length in bits. Each has one form only: an IPv4 address inside IPv6 and a prefix
- * with host bits fail the reader.
+ * IP addresses and prefixes as CBOR: an address is a byte string of 4 or 16 bytes, a prefix an
+ * array of that and its length in bits. Each has one form only: an IPv4 address inside IPv6 and a
+ * prefix with host bits fail the reader.
  */
 #ifndef ICETUN_CBOR_ADDRESS_H
 #define ICETUN_CBOR_ADDRESS_H

@@ -75,7 +75,8 @@ uint64_t item_rd_uint_max(struct item_rd *r, uint64_t max);
 /* A signed integer (COSE has negative labels). */
 int64_t item_rd_int(struct item_rd *r);
 bool item_rd_bool(struct item_rd *r);
-/* Return: the bytes inside the message, *ret_len of them. For an empty string a non-NULL pointer. */
+/* Return: the bytes inside the message, *ret_len of them. For an empty string a non-NULL
+ * pointer. */
 const uint8_t *item_rd_bytes(struct item_rd *r, size_t *ret_len);
 const char *item_rd_text(struct item_rd *r, size_t *ret_len);
 /* Byte string of exactly @n bytes, copied. */

@@ -1,14 +1,15 @@
 /*
  * Membership certificates: what makes a host a member of a network.
  *
- * The network's authority, an Ed25519 key, signs a small set of claims that binds an identifier to the
- * host's two X25519 keys, its overlay addresses, the routes that it may announce, its groups and a
- * time of validity. Everybody who holds the authority's public key can check that, and nobody has to
- * be asked. The *network id* is the SHA-256 of that public key.
+ * The network's authority, an Ed25519 key, signs a small set of claims that binds an identifier to
+ * the host's two X25519 keys, its overlay addresses, the routes that it may announce, its groups
+ * and a time of validity. Everybody who holds the authority's public key can check that, and nobody
+ * has to be asked. The *network id* is the SHA-256 of that public key.
  *
  * The form is a CWT (RFC 8392) in a COSE_Sign1 (RFC 9052 s. 4.2) with the tag 18, EdDSA in the
- * protected header {1: -8}, an empty unprotected header, empty external data, and deterministic CBOR
- * throughout, so that one certificate has one encoding. The claims, which docs/icetun.cddl defines:
+ * protected header {1: -8}, an empty unprotected header, empty external data, and deterministic
+ * CBOR throughout, so that one certificate has one encoding. The claims, which docs/icetun.cddl
+ * defines:
  *
  *	1  iss  the network id in base64url      -65537  X25519 key of the Noise handshake
  *	2  sub  the identifier                   -65538  X25519 key of CURVE
@@ -72,8 +73,8 @@ MUST_USE enum err cert_network_id(const uint8_t authority_public[static SIGN_PUB
 
 /*
  * Signs @c into @out, CERT_MAX_BYTES at most.
- * Return: OK; ERR_INVALID when a name, address, prefix or count is not allowed, or it would never be
- * valid; ERR_NO_SPACE; ERR_CRYPTO.
+ * Return: OK; ERR_INVALID when a name, address, prefix or count is not allowed, or it would never
+ * be valid; ERR_NO_SPACE; ERR_CRYPTO.
  */
 MUST_USE enum err cert_sign(const struct cert *c,
 			    const uint8_t authority_secret[static SIGN_SECRET_BYTES], uint8_t *out,
@@ -82,14 +83,15 @@ MUST_USE enum err cert_sign(const struct cert *c,
 /*
  * Checks the signature over @buf, then reads the claims. Time and revocation are not looked at: for
  * everything but showing a certificate, use cert_verify().
- * Return: OK; DROP_TOO_LONG; DROP_MALFORMED; DROP_SIGNATURE; DROP_NETWORK when it says itself that it
- * belongs to another network; ERR_CRYPTO. *ret is untouched unless OK.
+ * Return: OK; DROP_TOO_LONG; DROP_MALFORMED; DROP_SIGNATURE; DROP_NETWORK when it says itself that
+ * it belongs to another network; ERR_CRYPTO. *ret is untouched unless OK.
  */
 MUST_USE enum err cert_open(const uint8_t *buf, size_t len,
 			    const uint8_t authority_public[static SIGN_PUBLIC_BYTES],
 			    struct cert *ret);
 
-/* cert_open(), and valid at @unix_s. Return: as there, or DROP_EXPIRED (also when not valid yet). */
+/* cert_open(), and valid at @unix_s. Return: as there, or DROP_EXPIRED (also when not valid
+ * yet). */
 MUST_USE enum err cert_verify(const uint8_t *buf, size_t len,
 			      const uint8_t authority_public[static SIGN_PUBLIC_BYTES],
 			      int64_t unix_s, struct cert *ret);
@@ -97,7 +99,8 @@ MUST_USE enum err cert_verify(const uint8_t *buf, size_t len,
 /* not_before_s <= @unix_s < not_after_s */
 bool cert_is_current(const struct cert *c, int64_t unix_s);
 
-/* The host may use the overlay address @a as its own: it is one of addresses, or lies in a route. */
+/* The host may use the overlay address @a as its own: it is one of addresses, or lies in a
+ * route. */
 bool cert_allows_source(const struct cert *c, const struct netaddr *a);
 
 #endif

@@ -52,8 +52,8 @@ MUST_USE enum err claims_sign(const struct wr *claims, const char *context,
 			      size_t cap, size_t *ret_len);
 
 /* Checks the form and the signature of @buf. Return: OK, and *ret reads the claims, which name
- * @authority_public as their issuer; DROP_TOO_LONG (above @max_bytes), DROP_MALFORMED, DROP_SIGNATURE,
- * DROP_NETWORK, ERR_CRYPTO. */
+ * @authority_public as their issuer; DROP_TOO_LONG (above @max_bytes), DROP_MALFORMED,
+ * DROP_SIGNATURE, DROP_NETWORK, ERR_CRYPTO. */
 MUST_USE enum err claims_open(const uint8_t *buf, size_t len, size_t max_bytes, const char *context,
 			      const uint8_t authority_public[static SIGN_PUBLIC_BYTES],
 			      struct item_rd *ret);

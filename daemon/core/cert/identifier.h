@@ -1,9 +1,10 @@
 /*
  * Identifiers: the names of hosts and networks.
  *
- * An identifier is 1 to 63 characters of a-z, 0-9, '-', '_' and '.', and begins and ends with a letter
- * or digit. So it needs no quoting anywhere: not in a log, a file name, a subject or a DNS label. It
- * is checked wherever one comes from outside; nothing else is ever taken for an identifier.
+ * An identifier is 1 to 63 characters of a-z, 0-9, '-', '_' and '.', and begins and ends with a
+ * letter or digit. So it needs no quoting anywhere: not in a log, a file name, a subject or a DNS
+ * label. It is checked wherever one comes from outside; nothing else is ever taken for an
+ * identifier.
  */
 #ifndef ICETUN_CERT_IDENTIFIER_H
 #define ICETUN_CERT_IDENTIFIER_H

@@ -1,10 +1,10 @@
 /*
  * The newest stamp that was accepted from each host, by identifier.
  *
- * An offer is a first message, which a server could send again; its stamp has to be above the last one
- * from the same host (docs/PROTOCOL.md). The table survives restarts on disk, so that an offer that was
- * recorded before is refused after them too. It is bounded: when it is full, the host whose stamp is
- * lowest is forgotten.
+ * An offer is a first message, which a server could send again; its stamp has to be above the last
+ * one from the same host (docs/PROTOCOL.md). The table survives restarts on disk, so that an offer
+ * that was recorded before is refused after them too. It is bounded: when it is full, the host
+ * whose stamp is lowest is forgotten.
  */
 #ifndef ICETUN_CERT_STAMP_H
 #define ICETUN_CERT_STAMP_H

@@ -134,7 +134,8 @@ static bool read_token(const uint8_t *buf, size_t len, struct token *ret)
 	return item_rd_at_end(&r) && known == KEY_SECRET && is_consistent(ret);
 }
 
-/* Cuts white space from both ends. Return: what is left begins there and has *ret_len characters. */
+/* Cuts white space from both ends. Return: what is left begins there and has *ret_len
+ * characters. */
 static const char *trim(const char *text, size_t *ret_len)
 {
 	static const char white[] = " \t\r\n\f\v";

@@ -3,12 +3,12 @@
  *
  *	icetun1.o2FmZ2FyYWdl...
  *
- * "icetun", the version, a point, then base64url without padding of a CBOR map (docs/icetun.cddl) and
- * the first 4 bytes of its BLAKE2b-512. The checksum tells a token that was cut or mistyped from one
- * that the server does not know; it protects against nothing else.
+ * "icetun", the version, a point, then base64url without padding of a CBOR map (docs/icetun.cddl)
+ * and the first 4 bytes of its BLAKE2b-512. The checksum tells a token that was cut or mistyped
+ * from one that the server does not know; it protects against nothing else.
  *
- * Whoever holds a token can join once (or as often as its issuer allows) until it expires, so it is a
- * secret: keep it out of command lines and logs, and wipe struct token and its text after use.
+ * Whoever holds a token can join once (or as often as its issuer allows) until it expires, so it is
+ * a secret: keep it out of command lines and logs, and wipe struct token and its text after use.
  */
 #ifndef ICETUN_CERT_TOKEN_H
 #define ICETUN_CERT_TOKEN_H

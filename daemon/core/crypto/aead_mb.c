@@ -44,8 +44,8 @@ void aead_mb_seal(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE
 		seal_chacha(a, nonce, ad, ad_len, in, len, out);
 }
 
-/* In constant time: no branch before all is compared. sodium_memcmp() goes byte by byte through volatile
- * memory, which was 4 % of what a receiving daemon did. */
+/* In constant time: no branch before all is compared. sodium_memcmp() goes byte by byte through
+ * volatile memory, which was 4 % of what a receiving daemon did. */
 static bool is_same_tag(const uint8_t a[static AEAD_TAG_BYTES],
 			const uint8_t b[static AEAD_TAG_BYTES])
 {

@@ -1,12 +1,12 @@
 /*
- * The second implementation of `struct aead`: Intel's Multi-Buffer Crypto library, where the build and
- * the processor have it. Private to the room.
+ * The second implementation of `struct aead`: Intel's Multi-Buffer Crypto library, where the build
+ * and the processor have it. Private to the room.
  *
  * Its AES-256-GCM uses the wide vector instructions (VAES, VPCLMULQDQ, AVX-512) and needs no object
  * around a call: sealing 1,400 bytes takes a third of the time of libcrypto 3.0, 64 bytes a fifth.
- * What a key may do is decided once: aead_mb_start() has the library seal packets of many lengths and
- * compares each with libcrypto's. Without the library, or where anything differs, every function below
- * says that there is nothing.
+ * What a key may do is decided once: aead_mb_start() has the library seal packets of many lengths
+ * and compares each with libcrypto's. Without the library, or where anything differs, every
+ * function below says that there is nothing.
  */
 #ifndef ICETUN_CRYPTO_AEAD_MB_H
 #define ICETUN_CRYPTO_AEAD_MB_H
@@ -20,7 +20,8 @@ struct aead_mb;
 
 /* Looks at processor and library, once; from aead_start(). */
 void aead_mb_start(void);
-/* For tests: keys that are made from now on are libcrypto's, or are as after aead_mb_start() again. */
+/* For tests: keys that are made from now on are libcrypto's, or are as after aead_mb_start()
+ * again. */
 void aead_mb_enable(bool on);
 /* Return: whether keys for @cipher can be made here. */
 bool aead_mb_serves(enum aead_cipher cipher);

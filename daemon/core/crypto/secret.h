@@ -12,7 +12,8 @@
 
 #include "daemon/core/base/err.h"
 
-/* Initialises libsodium; may be called again. Who prepares keys for packets calls aead_start() as well.
+/* Initialises libsodium; may be called again. Who prepares keys for packets calls aead_start() as
+ * well.
  * Return: OK, ERR_CRYPTO. */
 MUST_USE enum err crypto_start(void);
 
@@ -21,9 +22,9 @@ void *secret_alloc(size_t len);
 /* Wipes and frees; NULL is fine. */
 void secret_free(void *secret);
 /*
- * Many small secrets of one size. A block of secret_alloc() takes three pages and four mappings, of which
- * a process has 65,530; here one block holds as many secrets as a page does. Blocks are kept until the
- * pool ends.
+ * Many small secrets of one size. A block of secret_alloc() takes three pages and four mappings, of
+ * which a process has 65,530; here one block holds as many secrets as a page does. Blocks are kept
+ * until the pool ends.
  */
 struct secret_pool {
 	size_t slot_bytes;

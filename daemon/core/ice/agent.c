@@ -258,8 +258,8 @@ static void schedule(struct ice_agent *a)
 	ice_pacer_set(&e->pacer, &a->pace, class, a->worth, a->next_check_us);
 }
 
-/* The schedule begins with a selected pair, and goes on while a restart's pair, not nominated yet, is
- * relayed again. */
+/* The schedule begins with a selected pair, and goes on while a restart's pair, not nominated yet,
+ * is relayed again. */
 static void watch_for_upgrade(struct ice_agent *a, uint64_t now_us)
 {
 	const struct ice_generation *g = a->current;

@@ -10,8 +10,8 @@
  *
  * Files: agent.c life, state, timers; generation.c credentials and their table; remote.c what the
  * peer tells; restart.c one generation after another; path.c which pair carries the data; check.c
- * the side that asks; respond.c the side that answers; event.c what the owner is told; nomination.c,
- * consent.c and upgrade.c are policies that know nothing of the agent.
+ * the side that asks; respond.c the side that answers; event.c what the owner is told;
+ * nomination.c, consent.c and upgrade.c are policies that know nothing of the agent.
  */
 #ifndef ICETUN_ICE_AGENT_H
 #define ICETUN_ICE_AGENT_H
@@ -208,8 +208,8 @@ void ice_path_consider_nomination(struct ice_generation *g, uint64_t now_us);
 void ice_path_nominate(struct ice_generation *g, size_t index, uint64_t now_us);
 /* Gives up the path: consent ran out or was revoked. */
 void ice_path_lose(struct ice_generation *g, uint64_t now_us);
-/* Nothing came back on the path for some time. Data may still arrive, from elsewhere: the peer's NAT has
- * been restarted, say. */
+/* Nothing came back on the path for some time. Data may still arrive, from elsewhere: the peer's
+ * NAT has been restarted, say. */
 bool ice_path_is_suspect(const struct ice_generation *g, uint64_t now_us);
 /* Pair @index has answered while the path is suspect: it is the path from now on. */
 void ice_path_replace(struct ice_generation *g, size_t index, uint64_t now_us);
@@ -234,8 +234,8 @@ bool ice_agent_pop_event(struct ice_agent *a, struct ice_event *ret);
 void ice_check_begin(struct ice_generation *g, size_t index, bool nominate, uint64_t now_us);
 /* Asks for consent on the path. */
 void ice_check_ask_consent(struct ice_generation *g, uint64_t now_us);
-/* Consent is asked for by requests that are not sent again, and chance may take all of them: the path gets
- * a check beside them, unless there is one. */
+/* Consent is asked for by requests that are not sent again, and chance may take all of them: the
+ * path gets a check beside them, unless there is one. */
 void ice_check_path(struct ice_generation *g);
 /* Keeps a pair's NAT mapping alive. */
 void ice_check_keep_alive(struct ice_generation *g, struct ice_pair *p, uint64_t now_us);

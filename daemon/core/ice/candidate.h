@@ -102,9 +102,9 @@ struct ice_foundations {
 	uint32_t last_number;
 };
 
-/* Writes the foundation; ports of bases are not looked at. @server: NULL for host candidates; of relayed
- * ones the port counts and whether it is reached over a @stream, since over UDP the same server may not be
- * reached at all. */
+/* Writes the foundation; ports of bases are not looked at. @server: NULL for host candidates; of
+ * relayed ones the port counts and whether it is reached over a @stream, since over UDP the same
+ * server may not be reached at all. */
 void ice_foundation(struct ice_foundations *f, enum ice_candidate_type type,
 		    const struct netaddr *base, const struct netaddr *server, bool stream,
 		    char ret[static ICE_FOUNDATION_MAX_BYTES + 1]);

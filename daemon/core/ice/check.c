@@ -150,8 +150,8 @@ void ice_check_stop(struct ice_generation *g, struct ice_pair *p)
 	ice_request_stop(&g->agent->engine->requests, &p->cancelled);
 }
 
-/* The pair's own check has failed for good: @is_lost when nothing came back at all. On the path it is one
- * more request for consent: it does not end consent either. */
+/* The pair's own check has failed for good: @is_lost when nothing came back at all. On the path it
+ * is one more request for consent: it does not end consent either. */
 static void fail(struct ice_generation *g, struct ice_pair *p, bool is_lost, uint64_t now_us)
 {
 	bool is_path = g->path == (size_t)(p - g->list.pairs);
@@ -160,8 +160,8 @@ static void fail(struct ice_generation *g, struct ice_pair *p, bool is_lost, uin
 	ice_check_stop(g, p);
 	if (g->nominating == (size_t)(p - g->list.pairs))
 		g->nominating = ICE_NO_PAIR;
-	/* What got lost, or a nomination, does not end a pair that consent, or data, has just proved
-	 * alive; the policy will choose again. */
+	/* What got lost, or a nomination, does not end a pair that consent, or data, has just
+	 * proved alive; the policy will choose again. */
 	if (is_forgiven && (now_us < p->proof_us + ICE_CONSENT_EXPIRY_US ||
 			    (is_path && now_us < g->consent.expires_us))) {
 		ice_checklist_set_state(&g->list, p, ICE_PAIR_SUCCEEDED);
@@ -267,8 +267,8 @@ static void on_error(struct ice_generation *g, struct ice_pair *p, struct ice_re
 		fail(g, p, false, now_us);
 }
 
-/* RFC 8445 s. 7.2.5.3: the response names the valid pair. What leaves from a relay is relayed, in the list
- * of candidates or not. */
+/* RFC 8445 s. 7.2.5.3: the response names the valid pair. What leaves from a relay is relayed, in
+ * the list of candidates or not. */
 static void set_valid(struct ice_generation *g, struct ice_pair *p, const struct netaddr *mapped,
 		      uint64_t now_us)
 {
@@ -353,8 +353,8 @@ enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, struct ic
 	struct ice_pair *p = &g->list.pairs[r->pair];
 	enum err err = verify(g, p, via, from, m);
 
-	/* A conflict of roles comes before the question where the answer is from (s. 7.2.5.1): behind a
-	 * NAT that maps by destination it may be all that ever gets through. */
+	/* A conflict of roles comes before the question where the answer is from (s. 7.2.5.1):
+	 * behind a NAT that maps by destination it may be all that ever gets through. */
 	if (err == DROP_ASYMMETRIC && m->class == STUN_CLASS_ERROR &&
 	    stun_has(m, STUN_ERROR_CODE) && m->error.code == STUN_ERROR_ROLE_CONFLICT)
 		err = OK;

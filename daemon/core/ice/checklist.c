@@ -256,7 +256,7 @@ static ptrdiff_t excess_of(const struct ice_checklist *l, uint8_t family)
 static size_t find_least(const struct ice_checklist *l, const struct ice_pair *new)
 {
 	uint8_t other = new->to.family == NETADDR_IP4 ? NETADDR_IP6 : NETADDR_IP4;
-	bool is_short = excess_of(l, new->to.family) < 0, may_take = excess_of(l, other) > 0;
+	bool is_short = excess_of(l, new->to.family)<0, may_take = excess_of(l, other)> 0;
 	size_t least = ICE_NO_PAIR;
 	enum need best = NEED_NOW;
 
@@ -342,9 +342,9 @@ void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p, enum i
 	p->state = state;
 }
 
-/* Others of its foundation wait for what becomes of it. A check that had to be repeated is no reason any
- * more: a relay that came in the place of a dead one has the dead one's foundation, and would have to
- * wait for 39.5 s. */
+/* Others of its foundation wait for what becomes of it. A check that had to be repeated is no
+ * reason any more: a relay that came in the place of a dead one has the dead one's foundation, and
+ * would have to wait for 39.5 s. */
 static bool holds_foundation(const struct ice_pair *p)
 {
 	return p->state == ICE_PAIR_WAITING || (p->state == ICE_PAIR_IN_PROGRESS && !p->repeated);

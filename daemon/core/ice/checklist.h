@@ -2,17 +2,18 @@
  * The checklist of one generation: remote candidates, pairs, and which of them to check next (RFC
  * 8445 s. 6.1.2, 6.1.4).
  *
- * Both tables grow as they are filled, up to their limits, since most sessions need a few entries: a
- * pointer to a pair or a remote is good until the next one is added.
+ * Both tables grow as they are filled, up to their limits, since most sessions need a few entries:
+ * a pointer to a pair or a remote is good until the next one is added.
  *
  * It is bookkeeping without time and without messages: forming and pruning pairs, freezing by
  * foundation, the queue of triggered checks, priorities after a change of role. Pairs are named by
- * their index, which never changes while they live; when the list is full a pair whose base is gone, or
- * that has failed, gives way to another, and one that was not begun to a better one. While pairs of an
- * address family have less than their share of the list, worse ones push out better ones of the other:
- * a peer with many addresses of a family that does not work shall not keep the one that does out of the
- * list. The order of the checks is that of the priorities, whose local preferences interleave the families
- * (RFC 8421 s. 4, which warns of reordering the list itself, since the peer would not do the same).
+ * their index, which never changes while they live; when the list is full a pair whose base is
+ * gone, or that has failed, gives way to another, and one that was not begun to a better one. While
+ * pairs of an address family have less than their share of the list, worse ones push out better
+ * ones of the other: a peer with many addresses of a family that does not work shall not keep the
+ * one that does out of the list. The order of the checks is that of the priorities, whose local
+ * preferences interleave the families (RFC 8421 s. 4, which warns of reordering the list itself,
+ * since the peer would not do the same).
  *
  * A pair is (base, remote address): packets to a remote address leave a base in one way, whichever
  * local candidate they are meant for, so replacing reflexive candidates by their bases (s. 6.1.2.4)
@@ -34,13 +35,13 @@
 #define ICE_NO_PAIR SIZE_MAX
 /* Signalled ones, and as many that we only learnt of by their checks. */
 #define ICE_MAX_REMOTES (2 * ICE_MAX_CANDIDATES)
-/* So many of the latter a base: behind two NATs that map and do not filter, each check of one end makes
- * a new address for the other, for ever, and better pairs would never have their turn. */
+/* So many of the latter a base: behind two NATs that map and do not filter, each check of one end
+ * makes a new address for the other, for ever, and better pairs would never have their turn. */
 #define ICE_MAX_PRFLX_A_BASE 16
 /* What a family may have of a full list, whatever its priorities: one part in so many. */
 #define ICE_FAMILY_SHARE 4
-/* A failed one gives way to a new one after this time, once some check has succeeded: NATs are rebooted
- * during a session, too. */
+/* A failed one gives way to a new one after this time, once some check has succeeded: NATs are
+ * rebooted during a session, too. */
 #define ICE_PRFLX_REST_US (10 * US_PER_S)
 
 /* A remote candidate, without what only signalling needs. */
@@ -94,8 +95,9 @@ struct ice_checklist {
 	size_t triggered_count;
 	struct ice_remote *remotes;
 	size_t remote_count, remote_room; /* at most ICE_MAX_REMOTES */
-	/* Where the session's data went before a restart, or NETADDR_NONE. Pairs that lead there are checked
-	 * first: what has worked is what will work soonest. Set it before there are pairs. */
+	/* Where the session's data went before a restart, or NETADDR_NONE. Pairs that lead there
+	 * are checked first: what has worked is what will work soonest. Set it before there are
+	 * pairs. */
 	struct netaddr good;
 	size_t permits_wanted;
 	uint32_t prflx_count; /* names foundations of peer-reflexive candidates */
@@ -113,8 +115,8 @@ void ice_checklist_fini(struct ice_checklist *l);
  * priority counts. Return: OK with its index; ERR_LIMIT, also without memory. */
 MUST_USE enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_candidate *c,
 					   size_t *ret_index);
-/* May one more peer-reflexive candidate be met over @via? When there are too many, one that has failed
- * may be forgotten. */
+/* May one more peer-reflexive candidate be met over @via? When there are too many, one that has
+ * failed may be forgotten. */
 bool ice_checklist_has_room_for_prflx(struct ice_checklist *l, uint64_t now_us, struct ice_via via);
 /* Adds the source of a check as peer-reflexive (s. 7.3.1.3). Return: OK, DROP_LIMIT. */
 MUST_USE enum err ice_checklist_add_prflx(struct ice_checklist *l, const struct netaddr *from,
@@ -134,8 +136,8 @@ size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
 /* The one place that changes a pair's state. */
 void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,
 			     enum ice_pair_state state);
-/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting, or in progress and not
- * yet repeated, the best frozen pair begins to wait; and all good ones do. */
+/* Initial states (s. 6.1.2.6): of each foundation without a pair that is waiting, or in progress
+ * and not yet repeated, the best frozen pair begins to wait; and all good ones do. */
 void ice_checklist_thaw(struct ice_checklist *l);
 /* After a success (s. 7.2.5.3.3): all frozen pairs of @foundation begin to wait. */
 void ice_checklist_thaw_foundation(struct ice_checklist *l, uint64_t foundation);
@@ -145,8 +147,8 @@ void ice_checklist_trigger(struct ice_checklist *l, size_t index);
 /* Return: the first of that queue, taken out; ICE_NO_PAIR when empty. */
 size_t ice_checklist_pop_triggered(struct ice_checklist *l);
 void ice_checklist_clear_triggered(struct ice_checklist *l);
-/* Return: the pair to check next in the ordinary course: a good one that waits, else the best that does,
- * else the best frozen one whose foundation is free; ICE_NO_PAIR when there is none. */
+/* Return: the pair to check next in the ordinary course: a good one that waits, else the best that
+ * does, else the best frozen one whose foundation is free; ICE_NO_PAIR when there is none. */
 size_t ice_checklist_next(struct ice_checklist *l);
 /* True while ice_checklist_next() or a triggered check has something to begin. */
 bool ice_checklist_has_next(const struct ice_checklist *l);

@@ -7,8 +7,8 @@
  * works.
  *
  * Who sends no data needs no consent (s. 5.1): an idle one is not asked for and runs out in silence
- * (it *lapses*). When data is to be sent again, it is asked for at once; until there is an answer no
- * data may be sent, and if none comes within ICE_CONSENT_REGAIN_US it has expired.
+ * (it *lapses*). When data is to be sent again, it is asked for at once; until there is an answer
+ * no data may be sent, and if none comes within ICE_CONSENT_REGAIN_US it has expired.
  *
  * If the process did not run for a while (a deadline is served ICE_CONSENT_STALL_US late), answers
  * may still wait in a socket: expiry is then put off until one more request could be answered.

@@ -35,9 +35,8 @@
  * Pacing (RFC 8445 s. 14): over gathering and the checks of all agents two new transactions are
  * never closer than ICE_PACER_FLOOR_US, those of one agent never closer than its Ta, and STUN
  * servers are asked at most once per ICE_GATHER_INTERVAL_US. Triggered checks go first, then
- * gathering, then agents with worth, then checks to where a session's data went before its restart, then
- * the rest. Retransmissions, responses and consent are not
- * paced.
+ * gathering, then agents with worth, then checks to where a session's data went before its restart,
+ * then the rest. Retransmissions, responses and consent are not paced.
  *
  * What strangers can do: a datagram allocates nothing. Only messages that carry the integrity of
  * one of our agents' passwords change anything. Unauthenticated requests get an error response that
@@ -107,7 +106,8 @@ struct ice_engine_params {
 	uint16_t ta_ms;	    /* what we propose, >= 5; 0 = ICE_TA_DEFAULT_MS */
 	uint8_t rc;	    /* sends of one request, 1..16; 0 = ICE_RC_DEFAULT */
 	size_t max_pairs;   /* of one checklist, <= 1000; 0 = ICE_MAX_PAIRS_DEFAULT */
-	/* Remote candidates may have a port below 1024; else none but 443 and 80 of public addresses. */
+	/* Remote candidates may have a port below 1024; else none but 443 and 80 of public
+	 * addresses. */
 	bool allow_low_ports;
 };
 
@@ -215,15 +215,17 @@ MUST_USE enum err ice_engine_add_socket(struct ice_engine *e, uint64_t now_us, u
 /* The socket is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_socket(struct ice_engine *e, uint64_t now_us, uint16_t socket);
 
-/* Routes have changed: candidates over the socket are worth more or less from now on. Pairs that are
- * there keep their priority; the next generation has the new one. An unknown number is ignored. */
+/* Routes have changed: candidates over the socket are worth more or less from now on. Pairs that
+ * are there keep their priority; the next generation has the new one. An unknown number is
+ * ignored. */
 void ice_engine_set_socket_preference(struct ice_engine *e, uint16_t socket,
 				      uint16_t local_preference);
 /* Return: false for a number that is not in use. */
 bool ice_engine_socket_preference(const struct ice_engine *e, uint16_t socket,
 				  uint16_t *ret_local_preference);
 
-/* What servers have told about @socket (ICE_NO_SOCKET: about any) may be stale: they are asked anew. */
+/* What servers have told about @socket (ICE_NO_SOCKET: about any) may be stale: they are asked
+ * anew. */
 void ice_engine_gather_again(struct ice_engine *e, uint64_t now_us, uint16_t socket);
 
 /* A TURN server has allocated an address for us. @relay: a number that the caller chooses, not 0;
@@ -240,8 +242,9 @@ MUST_USE enum err ice_engine_add_relay(struct ice_engine *e, uint64_t now_us, ui
 /* The allocation is gone; pairs over it are dead at once. An unknown number is ignored. */
 void ice_engine_remove_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay);
 
-/* With @offered false the address is no candidate any more and makes no new pairs, while pairs that there
- * are go on: the allocation is going to be given up, or it is doubted. An unknown number is ignored. */
+/* With @offered false the address is no candidate any more and makes no new pairs, while pairs that
+ * there are go on: the allocation is going to be given up, or it is doubted. An unknown number is
+ * ignored. */
 void ice_engine_offer_relay(struct ice_engine *e, uint64_t now_us, uint16_t relay, bool offered);
 
 /* While the owner waits for allocations: the engine is not gathered, so no description says that no

@@ -6,11 +6,12 @@
  * The best valid pair is nominated as soon as no better pair can still turn up, that is, when none
  * of higher priority waits or is in progress; or else when it has been valid for a grace time:
  * twice its round trip within 100..500 ms for a direct pair, 2 s for a relayed one, because NAT
- * filters make late direct successes common. After a restart it is 2 s for any pair: the old path is
- * checked first and works at once, while the better one, for which the restart was made, needs an address
- * from its NAT, a message to the peer, and a check of the peer's to open its filter. Patience costs
- * nothing: data flows on the best valid pair meanwhile. But when the pair that carried it was lost, the peer
- * may not know and still send to where nobody is: then the best valid pair is nominated at once.
+ * filters make late direct successes common. After a restart it is 2 s for any pair: the old path
+ * is checked first and works at once, while the better one, for which the restart was made, needs
+ * an address from its NAT, a message to the peer, and a check of the peer's to open its filter.
+ * Patience costs nothing: data flows on the best valid pair meanwhile. But when the pair that
+ * carried it was lost, the peer may not know and still send to where nobody is: then the best valid
+ * pair is nominated at once.
  */
 #ifndef ICETUN_ICE_NOMINATION_H
 #define ICETUN_ICE_NOMINATION_H

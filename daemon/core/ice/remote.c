@@ -1,5 +1,5 @@
-/* What the two ends tell each other by signalling: descriptions, and candidates that trickle in (RFC
- * 8838). */
+/* What the two ends tell each other by signalling: descriptions, and candidates that trickle in
+ * (RFC 8838). */
 #include <stdlib.h>
 #include <string.h>
 

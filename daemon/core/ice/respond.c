@@ -129,8 +129,8 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c, uin
 
 /* After the conclusion (s. 8.1.2, 8.3.1): for a while a better pair may still be nominated by peers
  * that nominate several; later a nomination means that the peer has changed its mind. When the path
- * answers no more, any sign of life is welcome; and when the peer still asks over the pair that it has
- * nominated, though we have left that meanwhile, we come back. */
+ * answers no more, any sign of life is welcome; and when the peer still asks over the pair that it
+ * has nominated, though we have left that meanwhile, we come back. */
 static bool is_wanted_after_conclusion(const struct ice_generation *g, const struct ice_early *c,
 				       uint64_t now_us)
 {

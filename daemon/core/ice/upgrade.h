@@ -2,14 +2,14 @@
  * When to try to get from a relayed path to a direct one.
  *
  * NATs, filters and networks change; a path over a relay costs a detour and somebody's money. So a
- * restart is advised 10 s after such a path was selected, 60 s after that, and then every 5 min; and
- * at once when something has changed here, though never within ICE_UPGRADE_FLOOR_US of the advice
- * before. A restart costs no packet, because the path stays in use meanwhile.
+ * restart is advised 10 s after such a path was selected, 60 s after that, and then every 5 min;
+ * and at once when something has changed here, though never within ICE_UPGRADE_FLOOR_US of the
+ * advice before. A restart costs no packet, because the path stays in use meanwhile.
  *
- * If both ends went by this they would always restart at the same time. So the controlled end, which
- * is not `timed`, waits half as long again, and a restart of either end counts as one that was advised
- * here. It acts only where the other does not know that its path is relayed: a relay that came too late
- * to be signalled is a peer-reflexive candidate there.
+ * If both ends went by this they would always restart at the same time. So the controlled end,
+ * which is not `timed`, waits half as long again, and a restart of either end counts as one that
+ * was advised here. It acts only where the other does not know that its path is relayed: a relay
+ * that came too late to be signalled is a peer-reflexive candidate there.
  *
  * A value without memory of paths: the agent says what kind of path it has. The schedule goes on
  * over restarts that end on a relay again; only a direct path, or none, ends it.

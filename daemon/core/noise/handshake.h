@@ -55,8 +55,8 @@ struct noise_params {
 	bool use_psk; /* true: IKpsk2, what icetun speaks; false: plain IK, then psk must be NULL */
 };
 
-/* Return: OK; ERR_INVALID when a parameter is missing or one too many; ERR_KEY when remote_static is
- * a low-order point; ERR_NO_MEMORY. */
+/* Return: OK; ERR_INVALID when a parameter is missing or one too many; ERR_KEY when remote_static
+ * is a low-order point; ERR_NO_MEMORY. */
 MUST_USE enum err noise_create_initiator(struct noise **ret, const struct noise_params *params);
 MUST_USE enum err noise_create_responder(struct noise **ret, const struct noise_params *params);
 /* Wipes and frees; NULL is fine. */
@@ -77,15 +77,16 @@ MUST_USE enum err noise_write(struct noise *n, const void *payload, size_t len, 
  * Reads message 1 (responder) or message 2 (initiator, after it has written message 1).
  * @msg: @len bytes from the other host, not overlapping @payload.
  * @payload: @cap writable bytes, takes @len less the overhead; on DROP_HANDSHAKE it is wiped.
- * Return: OK; DROP_STATE when no message is expected (also: the same one again); DROP_TRUNCATED when
- * shorter than the overhead; DROP_TOO_LONG above NOISE_MESSAGE_MAX_BYTES; DROP_HANDSHAKE when it does
- * not authenticate or holds a low-order point; ERR_NO_SPACE when @cap is too small.
+ * Return: OK; DROP_STATE when no message is expected (also: the same one again); DROP_TRUNCATED
+ * when shorter than the overhead; DROP_TOO_LONG above NOISE_MESSAGE_MAX_BYTES; DROP_HANDSHAKE when
+ * it does not authenticate or holds a low-order point; ERR_NO_SPACE when @cap is too small.
  * Whatever is not OK leaves the object and *ret_len as they were.
  */
 MUST_USE enum err noise_read(struct noise *n, const uint8_t *msg, size_t len, uint8_t *payload,
 			     size_t cap, size_t *ret_len);
 
-/* The other host's static key: known to an initiator from the start, to a responder after message 1.
+/* The other host's static key: known to an initiator from the start, to a responder after message
+ * 1.
  * Return: OK, ERR_WRONG_STATE. */
 MUST_USE enum err noise_remote_static(const struct noise *n, uint8_t ret[static NOISE_KEY_BYTES]);
 

@@ -6,12 +6,12 @@
  *
  *	PING   id (8 bytes)	answered with PONG and the same id
  *	PONG   id (8 bytes)
- *	HELLO  nothing		the sender sends with this session from now on, and with none before it
+ *	HELLO  nothing		from now on the sender sends with this session and with none before
  *	CLOSE  nothing		the sender forgets the session now
  *	OFFER  Noise message 1	in-band renewal of the keys
  *	ANSWER Noise message 2
  *	RESTART_OFFER, RESTART_ANSWER
- *	       xid (16 bytes), Noise message	the offer and the answer of a restart, as the rendezvous
+ *	       xid (16 bytes), Noise message	offer and answer of a restart, as the rendezvous
  *						forwards them; the first copy counts
  *	CANDIDATES
  *	       CBOR: [no more will follow, candidate...]	the sender's candidates (trickle)
@@ -43,8 +43,8 @@ enum control_type {
 	CONTROL_PROBED = 11,
 };
 
-/* The id of a PING that asks whether packets come over a new path, until something comes back. It does not
- * say that its sender uses the session for its data. */
+/* The id of a PING that asks whether packets come over a new path, until something comes back. It
+ * does not say that its sender uses the session for its data. */
 #define CONTROL_PATH_PING 0
 
 /* Largest control packet but for PROBE: a Noise message without candidates fits. */
@@ -61,8 +61,8 @@ struct control_message {
 	size_t body_len;
 };
 
-/* Whether the sender of @m uses the session that it came with for its data, too: a session that is only
- * being made carries PATH_PING and CANDIDATES. */
+/* Whether the sender of @m uses the session that it came with for its data, too: a session that is
+ * only being made carries PATH_PING and CANDIDATES. */
 bool control_shows_use(const struct control_message *m);
 
 /* Return: OK with *ret_len bytes at @out, ERR_NO_SPACE. */

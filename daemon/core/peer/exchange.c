@@ -73,8 +73,8 @@ static const enum aead_cipher ciphers[] = {
 #endif
 	AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
 
-/* Our side of the exchange: description, certificate, ciphers, stamp and index. In a restart the peer has
- * our certificate, and the message is to fit into one packet of the tunnel. */
+/* Our side of the exchange: description, certificate, ciphers, stamp and index. In a restart the
+ * peer has our certificate, and the message is to fit into one packet of the tunnel. */
 static enum err make_payload(struct overlay *o, const struct peer *p, struct session *s,
 			     uint64_t now_us, uint8_t *out, size_t cap, size_t *ret_len)
 {
@@ -168,7 +168,8 @@ void exchange_resend(struct overlay *o, const struct peer *p, const struct sessi
 	frame_send(o, &m);
 }
 
-/* @s, which is not of the peer yet, becomes its next session. Return: OK; ERR_*, then it is destroyed. */
+/* @s, which is not of the peer yet, becomes its next session. Return: OK; ERR_*, then it is
+ * destroyed. */
 static enum err offer(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)
 {
 	enum err e;
@@ -251,8 +252,8 @@ static bool choose_cipher(const struct signal_handshake *h, enum aead_cipher *re
 	return false;
 }
 
-/* An offer of a session that we have is for a next generation of its agent; any other one, also of a session
- * that we have forgotten, gets an agent of its own. */
+/* An offer of a session that we have is for a next generation of its agent; any other one, also of
+ * a session that we have forgotten, gets an agent of its own. */
 static enum err prepare_agent(struct overlay *o, struct peer *p, struct session *s,
 			      const struct signal_handshake *h, uint64_t now_us)
 {
@@ -334,8 +335,8 @@ static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, u
 	return e;
 }
 
-/* Glare: both have offered, and neither knew of the other's offer. That of the higher identifier stands (RFC
- * 8445 has no rule). A sender that knew of ours has given it up for this one. */
+/* Glare: both have offered, and neither knew of the other's offer. That of the higher identifier
+ * stands (RFC 8445 has no rule). A sender that knew of ours has given it up for this one. */
 static bool is_glare_won(const struct overlay *o, const struct peer *p,
 			 const struct signal_handshake *h)
 {

@@ -1,8 +1,8 @@
 /*
- * Peers without traffic. For one that has not been used for IDLE_US, ICE asks for no consent (RFC 7675
- * s. 5.1) and keeps the path open by an indication every 15 s; after 30 s consent lapses and the data plane
- * has no path any more. The first packet then comes here, waits, and makes ICE ask: one round trip later it
- * goes. What comes from the peer is a proof of consent by itself.
+ * Peers without traffic. For one that has not been used for IDLE_US, ICE asks for no consent (RFC
+ * 7675 s. 5.1) and keeps the path open by an indication every 15 s; after 30 s consent lapses and
+ * the data plane has no path any more. The first packet then comes here, waits, and makes ICE ask:
+ * one round trip later it goes. What comes from the peer is a proof of consent by itself.
  */
 #include "daemon/core/peer/peer.h"
 

@@ -1,15 +1,17 @@
 /*
- * How long packets to a peer may be: the prober (tunnel/pmtu.h) of the path that carries its data. It begins
- * anew with each path, and with each session and restart even if the path looks the same; it goes on over new
- * keys. A path is what the data plane is told, so a relayed one is another with its channel: there are other bytes in
- * front.
+ * How long packets to a peer may be: the prober (tunnel/pmtu.h) of the path that carries its data.
+ * It begins anew with each path, and with each session and restart even if the path looks the same;
+ * it goes on over new keys. A path is what the data plane is told, so a relayed one is another with
+ * its channel: there are other bytes in front.
  *
- * Not probed are peers that do not answer (SIGNAL_FEATURE_PROBE), and paths that the overlay itself sends
- * on, over a stream or until there is a channel: their packets are wrapped in more than those of a path.
+ * Not probed are peers that do not answer (SIGNAL_FEATURE_PROBE), and paths that the overlay itself
+ * sends on, over a stream or until there is a channel: their packets are wrapped in more than those
+ * of a path.
  */
 #include "daemon/core/peer/peer.h"
 
-/* After whatever has been told to the prober: sends what there is to be sent, and tells a change. */
+/* After whatever has been told to the prober: sends what there is to be sent, and tells a
+ * change. */
 static void follow(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	struct control_message probe = {.type = CONTROL_PROBE};

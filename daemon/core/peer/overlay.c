@@ -173,8 +173,8 @@ struct overlay_event *event_push(struct overlay *o, enum overlay_event_type type
 {
 	struct overlay_event *e;
 
-	/* Inputs are refused while the reserve is not free, so this is never full; were it, the newest
-	 * event would be overwritten, which is harmless to memory. */
+	/* Inputs are refused while the reserve is not free, so this is never full; were it, the
+	 * newest event would be overwritten, which is harmless to memory. */
 	if (o->event_count < EVENT_SLOTS)
 		o->event_count++;
 	e = &o->events[(o->event_head + o->event_count - 1) % EVENT_SLOTS];
@@ -337,7 +337,8 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 
 /* --- the data plane --- */
 
-/* The peer's check may succeed before ours does; then the answer waits for the path like a packet. */
+/* The peer's check may succeed before ours does; then the answer waits for the path like a
+ * packet. */
 static enum err answer_ping(struct overlay *o, struct peer *p, struct session *s, uint64_t id)
 {
 	const struct control_message pong = {.type = CONTROL_PONG, .id = id};
@@ -428,7 +429,8 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 	}
 	idle_on_use(o, p, now_us);
 	if (p->current && p->current->has_path && p->current->shared && !p->asleep) {
-		/* Over a stream all come here; else the path came up while the packet was on its way. */
+		/* Over a stream all come here; else the path came up while the packet was on its
+		 * way. */
 		p->current->sent_us = now_us;
 		return drop_count(&o->drops, session_send(o, p->current, packet, len));
 	}

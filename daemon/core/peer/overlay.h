@@ -3,8 +3,9 @@
  *
  * An overlay knows the peers of the network, finds the best path to each with ICE, agrees keys with
  * each through the rendezvous, and says what the data plane is to use. It is driven like every core
- * object: bytes and time go in; bytes, events and a deadline come out. The daemon drives it with real
- * sockets; the simulator drives two or more of them over a virtual network with the same calls.
+ * object: bytes and time go in; bytes, events and a deadline come out. The daemon drives it with
+ * real sockets; the simulator drives two or more of them over a virtual network with the same
+ * calls.
  *
  *	rendezvous frames ---> overlay_on_signal()        overlay_pop_signal()  ---> rendezvous
  *	STUN datagrams ------> overlay_on_datagram()      overlay_pop_transmit() --> UDP sockets
@@ -26,24 +27,24 @@
  *
  * The host that is offered to goes from any state to CHECKING with its answer. When both offer at
  * once, the offer of the higher identifier stands (DESIGN: glare). An offer for a peer that is
- * connected makes a second session beside the first; the first carries data until authenticated data
- * came over the second.
+ * connected makes a second session beside the first; the first carries data until authenticated
+ * data came over the second.
  *
- * Restarts (RFC 8445 s. 9). When an address comes or goes, when the path stops working or could become
- * direct, or when somebody asks, a connected peer gets an offer of the same session: a next ICE
- * generation of its agent and fresh keys. It goes inside the tunnel, if that has a path, and through the
- * rendezvous; the first copy counts. The old path carries data until authenticated data came over the new
- * one; then both ends switch. restart.c has the rules.
+ * Restarts (RFC 8445 s. 9). When an address comes or goes, when the path stops working or could
+ * become direct, or when somebody asks, a connected peer gets an offer of the same session: a next
+ * ICE generation of its agent and fresh keys. It goes inside the tunnel, if that has a path, and
+ * through the rendezvous; the first copy counts. The old path carries data until authenticated data
+ * came over the new one; then both ends switch. restart.c has the rules.
  *
  * Data packets never enter here: the shell gives keys and path of each SESSION event to the data
  * plane, which hands back only what it cannot place: STUN, control packets (first nibble of the
  * plaintext is 0, see control.h), and packets whose peer has no path yet. Those are queued here, at
  * most OVERLAY_QUEUE_PACKETS a peer, and sealed on the control lane when the path is there.
  *
- * Relays. The shell gives TURN servers with overlay_set_relay_servers(); everything else about them is
- * done here (relay.h). Over UDP the data plane wraps packets for a relay itself, by a channel; until
- * there is one, and over streams, packets come to overlay_on_packet() and leave through the control
- * lane.
+ * Relays. The shell gives TURN servers with overlay_set_relay_servers(); everything else about them
+ * is done here (relay.h). Over UDP the data plane wraps packets for a relay itself, by a channel;
+ * until there is one, and over streams, packets come to overlay_on_packet() and leave through the
+ * control lane.
  *
  * What a stranger can make grow is bounded at creation: peers, queued packets, frames, events.
  */
@@ -214,9 +215,9 @@ enum overlay_event_type {
 	/* peer, session: forget its keys */
 	OVERLAY_EVENT_SESSION_REMOVE,
 	/* peer, session, path: send the peer's packets with this session on this path. By a channel
-	 * of `server` when `channel` is not 0. When `by_overlay` is true the data plane cannot: packets
-	 * come to overlay_on_packet(), as if there were no path. `is_new_path`: its addresses are not
-	 * those that were told last, so that it is news for people as well. */
+	 * of `server` when `channel` is not 0. When `by_overlay` is true the data plane cannot:
+	 * packets come to overlay_on_packet(), as if there were no path. `is_new_path`: its
+	 * addresses are not those that were told last, so that it is news for people as well. */
 	OVERLAY_EVENT_PATH,
 	/* peer, max_bytes, is_found: its path carries packets of another length */
 	OVERLAY_EVENT_PATH_SIZE,
@@ -244,7 +245,8 @@ enum overlay_event_type {
 	OVERLAY_EVENT_STAMP,
 	/* an offer of peer was accepted: keep overlay_stamps() on disk */
 	OVERLAY_EVENT_PEER_STAMP,
-	/* socket, server: ChannelData may come to the socket from this TURN server, or not any more */
+	/* socket, server: ChannelData may come to the socket from this TURN server, or not any
+	 * more */
 	OVERLAY_EVENT_RELAY_SERVER_ADD,
 	OVERLAY_EVENT_RELAY_SERVER_REMOVE,
 	/* socket: open one more at the same address, on another port: overlay_add_spare_socket() */
@@ -306,11 +308,12 @@ struct overlay_peer_info {
 	struct ice_path path;
 	uint16_t path_bytes; /* the longest inner packet that it carries; 0: no path */
 	enum aead_cipher cipher;
-	/* What the overlay has sent itself: control, packets that waited for a path, and all packets to a peer
-	 * that is reached over a stream; the data plane counts the others. `sent_us`: the last packet of
-	 * `session` that came from the device; 0: none. */
+	/* What the overlay has sent itself: control, packets that waited for a path, and all
+	 * packets to a peer that is reached over a stream; the data plane counts the others.
+	 * `sent_us`: the last packet of `session` that came from the device; 0: none. */
 	uint64_t tx_packets, tx_bytes, sent_us;
-	/* The last restart, and how many there were, how many led to a switch and how many to nothing. */
+	/* The last restart, and how many there were, how many led to a switch and how many to
+	 * nothing. */
 	enum overlay_restart_cause restart_cause;
 	uint64_t restart_us; /* 0 = never */
 	uint32_t restarts, switches, restart_failures;
@@ -335,9 +338,9 @@ enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *fr
 /* Return: true with the next frame of *ret_len bytes for the rendezvous. @cap is at least
  * SIGNAL_MESSAGE_MAX_BYTES. */
 bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len);
-/* Return: true with the next sealed packet that came another way, and which the data plane opens like
- * any other: through a relay from the peer's address *ret_from, or through the rendezvous, which is no
- * path: then *ret_from is NETADDR_NONE. */
+/* Return: true with the next sealed packet that came another way, and which the data plane opens
+ * like any other: through a relay from the peer's address *ret_from, or through the rendezvous,
+ * which is no path: then *ret_from is NETADDR_NONE. */
 bool overlay_pop_inject(struct overlay *o, struct netaddr *ret_from, uint8_t *buf, size_t cap,
 			size_t *ret_len);
 bool overlay_is_registered(const struct overlay *o);
@@ -350,12 +353,12 @@ const struct signal_server *overlay_servers(const struct overlay *o, size_t *ret
 MUST_USE enum err overlay_add_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 				     const struct netaddr *base, uint16_t local_preference);
 void overlay_remove_socket(struct overlay *o, uint64_t now_us, uint16_t socket);
-/* The local addresses have another order. A session whose path's address was better than another one
- * and is not any more is restarted. At most OVERLAY_MAX_PREFERENCES count. */
+/* The local addresses have another order. A session whose path's address was better than another
+ * one and is not any more is restarted. At most OVERLAY_MAX_PREFERENCES count. */
 void overlay_set_preferences(struct overlay *o, uint64_t now_us,
 			     const struct overlay_preference *preferences, size_t count);
-/* @socket has the same address, but its packets go to another gateway: mappings are stale. The servers
- * are asked anew, the sessions whose path goes over it restarted. */
+/* @socket has the same address, but its packets go to another gateway: mappings are stale. The
+ * servers are asked anew, the sessions whose path goes over it restarted. */
 void overlay_on_rerouted(struct overlay *o, uint64_t now_us, uint16_t socket);
 MUST_USE enum err overlay_set_stun_servers(struct overlay *o, uint64_t now_us,
 					   const struct netaddr *servers, size_t count);
@@ -370,7 +373,8 @@ const struct ice_candidate *overlay_local_candidates(const struct overlay *o, si
 MUST_USE enum err overlay_set_relay_servers(struct overlay *o, uint64_t now_us,
 					    const struct overlay_relay_server *servers,
 					    size_t count);
-/* After WANT_SOCKET: a second socket at an address, for allocations only, removed like any other. */
+/* After WANT_SOCKET: a second socket at an address, for allocations only, removed like any
+ * other. */
 void overlay_add_spare_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 			      const struct netaddr *base, uint16_t local_preference);
 /* Server @i of the list. Return: false when there are fewer. */
@@ -385,16 +389,17 @@ void overlay_on_stream_bytes(struct overlay *o, uint64_t now_us, uint32_t stream
 			     const uint8_t *buf, size_t len);
 /* It has ended, or could not be opened. */
 void overlay_on_stream_closed(struct overlay *o, uint64_t now_us, uint32_t stream);
-/* The next bytes for @stream; pop them only while it takes them, the queue behind this is bounded and
- * drops what is too much. @cap as for overlay_pop_transmit(). Return: false when there are none. */
+/* The next bytes for @stream; pop them only while it takes them, the queue behind this is bounded
+ * and drops what is too much. @cap as for overlay_pop_transmit(). Return: false when there are
+ * none. */
 bool overlay_pop_stream(struct overlay *o, uint32_t stream, uint8_t *buf, size_t cap,
 			size_t *ret_len);
-/* What the certificate of the other end has to be for; valid until the next call. NULL when the stream
- * is not known. */
+/* What the certificate of the other end has to be for; valid until the next call. NULL when the
+ * stream is not known. */
 const char *overlay_stream_name(const struct overlay *o, uint32_t stream);
 
-/* One datagram that arrived on @socket and is STUN (first byte 0..3), or ChannelData of a TURN server
- * that the data plane did not want (64..79). Return: OK or why it was ignored (counted). */
+/* One datagram that arrived on @socket and is STUN (first byte 0..3), or ChannelData of a TURN
+ * server that the data plane did not want (64..79). Return: OK or why it was ignored (counted). */
 enum err overlay_on_datagram(struct overlay *o, uint64_t now_us, uint16_t socket,
 			     const struct netaddr *from, const uint8_t *buf, size_t len);
 /* The system refused to send to @to. */
@@ -410,38 +415,40 @@ bool overlay_pop_transmit(struct overlay *o, struct ice_transmit *ret, uint8_t *
 
 /* --- what the data plane hands over --- */
 
-/* A control packet that @session of @peer opened. @over_path: it came from the network, and not through
- * the rendezvous (overlay_pop_inject()). Return: OK or why it was ignored (counted). */
+/* A control packet that @session of @peer opened. @over_path: it came from the network, and not
+ * through the rendezvous (overlay_pop_inject()). Return: OK or why it was ignored (counted). */
 enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
 			    bool over_path, const uint8_t *text, size_t len);
 /* A packet from the TUN device that had no path. It is queued and its peer is connected.
- * Return: OK; DROP_NO_ROUTE; DROP_QUEUE_FULL; DROP_LIMIT; DROP_TRUNCATED, DROP_MALFORMED, DROP_TOO_LONG. */
+ * Return: OK; DROP_NO_ROUTE; DROP_QUEUE_FULL; DROP_LIMIT; DROP_TRUNCATED, DROP_MALFORMED,
+ * DROP_TOO_LONG. */
 enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *packet, size_t len);
 /* Authenticated packets came from @peer since the last call: ICE counts them as liveness. With
  * @session's key the data plane's busiest lane has sealed @sealed_packets: keys wear out by use. */
 void overlay_on_authenticated(struct overlay *o, uint64_t now_us, uint32_t peer, uint32_t session,
 			      uint64_t sealed_packets);
 
-/* Packets go out to @peer, and nothing authenticated has come back for a second: the peer is asked for an
- * answer, and where the path goes over a relay of ours, its server whether it still knows us. If there is
- * still nothing a second later, a restart looks for another path. To be repeated each second. */
+/* Packets go out to @peer, and nothing authenticated has come back for a second: the peer is asked
+ * for an answer, and where the path goes over a relay of ours, its server whether it still knows
+ * us. If there is still nothing a second later, a restart looks for another path. To be repeated
+ * each second. */
 void overlay_on_unanswered(struct overlay *o, uint64_t now_us, uint32_t peer);
 
 /* --- peers --- */
 
-/* Finds a peer by identifier, and starts to connect it at once where it is not. For a name that is not known
- * yet a lookup starts. Return: OK with *ret_peer; ERR_INVALID for a name that is no identifier or our
- * own; ERR_LIMIT. */
+/* Finds a peer by identifier, and starts to connect it at once where it is not. For a name that is
+ * not known yet a lookup starts. Return: OK with *ret_peer; ERR_INVALID for a name that is no
+ * identifier or our own; ERR_LIMIT. */
 MUST_USE enum err overlay_connect(struct overlay *o, uint64_t now_us, const char *name,
 				  uint32_t *ret_peer);
 /* Sends a ping inside the tunnel. Return: OK, ERR_WRONG_STATE while there is no path,
  * ERR_NOT_FOUND. */
 MUST_USE enum err overlay_ping(struct overlay *o, uint64_t now_us, uint32_t peer, uint64_t ping_id);
-/* Begins a restart now. Return: OK; ERR_NOT_FOUND; ERR_WRONG_STATE when there is no session to restart, or
- * one is under way. */
+/* Begins a restart now. Return: OK; ERR_NOT_FOUND; ERR_WRONG_STATE when there is no session to
+ * restart, or one is under way. */
 MUST_USE enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer);
-/* The host has slept: nobody knows what the NATs have kept. Asks STUN and TURN servers anew, restarts
- * every session. */
+/* The host has slept: nobody knows what the NATs have kept. Asks STUN and TURN servers anew,
+ * restarts every session. */
 void overlay_on_resume(struct overlay *o, uint64_t now_us);
 /* Says goodbye to every peer that is connected and to the rendezvous, and gives the relays back:
  * overlay_pop_transmit() has that when the goodbyes over them are popped. */

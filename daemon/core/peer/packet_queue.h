@@ -1,9 +1,9 @@
 /*
  * Packets that wait for a path: one pool of slots for all peers, a list for each.
  *
- * The pool is allocated once. A peer holds at most OVERLAY_QUEUE_PACKETS slots; when the pool or the
- * peer's share is full, the newest packet is refused (and counted by the caller), since the oldest of a
- * flow - its SYN, its first request - is worth most.
+ * The pool is allocated once. A peer holds at most OVERLAY_QUEUE_PACKETS slots; when the pool or
+ * the peer's share is full, the newest packet is refused (and counted by the caller), since the
+ * oldest of a flow - its SYN, its first request - is worth most.
  */
 #ifndef ICETUN_PEER_PACKET_QUEUE_H
 #define ICETUN_PEER_PACKET_QUEUE_H

@@ -15,24 +15,26 @@
  *	rekey.c      renewal of the keys inside the tunnel
  *	mtu.c	     how long packets to a peer may be
  *
- * A session is an ICE agent and keys. Of a peer, `current` carries its data and `next` is being made. A
- * `next` without an agent of its own is new keys for the agent of `current`: for its path (rekey.c), or
- * for its next generation (restart.c). Sessions are allocated when an offer is made or answered, never
- * for a packet. At every moment:
+ * A session is an ICE agent and keys. Of a peer, `current` carries its data and `next` is being
+ * made. A `next` without an agent of its own is new keys for the agent of `current`: for its path
+ * (rekey.c), or for its next generation (restart.c). Sessions are allocated when an offer is made
+ * or answered, never for a packet. At every moment:
  *
- *	- A session sends only what the peer can open: nothing before it is known that the peer has the
- *	  keys too (`shared`). The answer shows it to the host that has offered; anything sealed with the
- *	  keys shows it to the other one.
+ *	- A session sends only what the peer can open: nothing before it is known that the peer has
+ *	  the keys too (`shared`). The answer shows it to the host that has offered; anything sealed
+ *	  with the keys shows it to the other one.
  *	- It sends over a pair that ICE has validated, and only while that is so.
- *	- `next` takes over when something has come that the peer sealed with its keys (`heard`), so the new
- *	  path works in both directions. Without a path there is nothing to lose, and it takes over as
- *	  soon as it may send.
- *	- What has keys is not forgotten when it is given up or replaced, but *retired*: it opens what the
- *	  peer may still send with it. The peer has left it for good when it is heard to send with a later
- *	  one, other than to ask (CONTROL_PATH_PING); what is in flight then has LINGER_US to arrive.
- *	- A message counts once. Offers and answers have rising stamps, and one that is not above all that
- *	  came from its sender has been overtaken or replayed. An offer says which stamp of ours its sender
- *	  has seen: when that includes our own open offer, the sender has given that up.
+ *	- `next` takes over when something has come that the peer sealed with its keys (`heard`), so
+ *	  the new path works in both directions. Without a path there is nothing to lose, and it
+ *	  takes over as soon as it may send.
+ *	- What has keys is not forgotten when it is given up or replaced, but *retired*: it opens
+ *	  what the peer may still send with it. The peer has left it for good when it is heard to
+ *	  send with a later one, other than to ask (CONTROL_PATH_PING); what is in flight then has
+ *	  LINGER_US to arrive.
+ *	- A message counts once. Offers and answers have rising stamps, and one that is not above
+ *	  all that came from its sender has been overtaken or replayed. An offer says which stamp of
+ *	  ours its sender has seen: when that includes our own open offer, the sender has given that
+ *	  up.
  */
 #ifndef ICETUN_PEER_PEER_H
 #define ICETUN_PEER_PEER_H
@@ -61,7 +63,8 @@
 #define BACKOFF_MAX_US (60 * US_PER_S)
 /* How long something may be in flight. */
 #define SESSION_LINGER_US (5 * US_PER_S)
-/* A retired session opens for so long at most: keys are not older than that when they are in use. */
+/* A retired session opens for so long at most: keys are not older than that when they are in
+ * use. */
 #define SESSION_RETIRED_US TUNNEL_REJECT_AFTER_US
 #define SESSION_MAX_OLD	   4
 /* One more answer of the same peer is not computed within this time. */
@@ -224,8 +227,8 @@ void overlay_drain_ice(struct overlay *o, uint64_t now_us);
 
 /* rendezvous.c */
 void rendezvous_drain(struct overlay *o, uint64_t now_us);
-/* Connected, not registered yet. Messages wait: to one that comes before REGISTER the server answers with
- * another challenge, and between two registrations are 500 ms. */
+/* Connected, not registered yet. Messages wait: to one that comes before REGISTER the server
+ * answers with another challenge, and between two registrations are 500 ms. */
 bool rendezvous_is_waited_for(const struct overlay *o);
 /* Queues @m for the rendezvous; when it cannot go, it is counted: every message is repeated. */
 void frame_send(struct overlay *o, const struct signal_message *m);
@@ -401,15 +404,16 @@ MUST_USE enum err session_open_agent(struct overlay *o, struct peer *p, struct s
 MUST_USE enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 				      struct session **ret);
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us);
-/* It is given up, or replaced: it only opens what the peer may still send. Without keys it is destroyed.
- * NULL is fine. The caller forgets it. */
+/* It is given up, or replaced: it only opens what the peer may still send. Without keys it is
+ * destroyed. NULL is fine. The caller forgets it. */
 void session_retire(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
-/* Takes the keys of a finished handshake, for s->cipher, and announces the session. @lanes: that the
- * peer will use. Return: OK, ERR_*. */
+/* Takes the keys of a finished handshake, for s->cipher, and announces the session. @lanes: that
+ * the peer will use. Return: OK, ERR_*. */
 MUST_USE enum err session_start(struct overlay *o, struct peer *p, struct session *s,
 				struct noise *n, uint32_t remote_index, uint8_t lanes,
 				uint64_t now_us);
-/* It is not used for some time: keeps what cannot be made again only, until `rests` is false again. */
+/* It is not used for some time: keeps what cannot be made again only, until `rests` is false
+ * again. */
 void session_rest(struct session *s);
 /* New keys go over the path of the old ones. */
 void session_take_path(struct session *s, const struct session *from);
@@ -435,12 +439,12 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 		     const struct ice_path *path);
 /* The peer is known to have the keys of @s. */
 void session_on_shared(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us);
-/* Authenticated data came over @s: where it is the next session, it becomes the current one. @uses: it was
- * no question, so the peer sends with these keys from now on and with none before them. */
+/* Authenticated data came over @s: where it is the next session, it becomes the current one. @uses:
+ * it was no question, so the peer sends with these keys from now on and with none before them. */
 void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us,
 		      bool uses);
-/* p->next, new keys for the path of the present ones, takes over: the answer has shown that the peer has
- * them, too. */
+/* p->next, new keys for the path of the present ones, takes over: the answer has shown that the
+ * peer has them, too. */
 void session_take_over(struct overlay *o, struct peer *p, uint64_t now_us);
 void session_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
 uint64_t session_deadline(const struct peer *p);

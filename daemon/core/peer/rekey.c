@@ -1,10 +1,10 @@
 /*
  * Renewal of the keys inside the tunnel: the same Noise handshake as the exchange, over control
- * packets, without ICE. The end that wrote message 1 of the present keys begins; the other end steps
- * in when that one does not (the policy is core/tunnel/rekey.h). Message 1 goes out again each second
- * until its answer comes or the present keys expire. The answer proves the new keys to the one that
- * began, which asks with them until the other one is heard; a packet under the new keys proves them to
- * that one.
+ * packets, without ICE. The end that wrote message 1 of the present keys begins; the other end
+ * steps in when that one does not (the policy is core/tunnel/rekey.h). Message 1 goes out again
+ * each second until its answer comes or the present keys expire. The answer proves the new keys to
+ * the one that began, which asks with them until the other one is heard; a packet under the new
+ * keys proves them to that one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +172,8 @@ enum err rekey_on_offer(struct overlay *o, struct peer *p, uint64_t now_us, cons
 		send_message(o, p, p->next); /* our answer was lost */
 		return OK;
 	}
-	/* A whole new session is on its way, or both began: the higher identifier's offer stands. */
+	/* A whole new session is on its way, or both began: the higher identifier's offer
+	 * stands. */
 	if (p->next && (p->next->agent || p->next->restart ||
 			(p->next->noise && strcmp(o->own.name, p->name) > 0)))
 		return DROP_STATE;

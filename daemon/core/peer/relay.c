@@ -98,7 +98,8 @@ static void set_secret(struct relay_secret *to, const char *username, const char
 	memcpy(to->password, password, strlen(password));
 }
 
-/* New credentials are for the next allocation; a new password of the same user is for this one, too. */
+/* New credentials are for the next allocation; a new password of the same user is for this one,
+ * too. */
 static void set_credentials(struct relays *r, struct relay_server *s,
 			    const struct overlay_relay_server *in, uint64_t now_us)
 {

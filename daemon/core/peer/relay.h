@@ -1,32 +1,34 @@
 /*
- * The relays of this host: the TURN servers it knows and its allocations there. Private to the room.
+ * The relays of this host: the TURN servers it knows and its allocations there. Private to the
+ * room.
  *
  * Theory of operation
  *
- * The shell gives a list of *servers*, best first: credentials, and *targets*, each an address and a
- * transport. For each server a *round* is run: targets are tried in their order, the next one when
- * all before have failed or after a little while without an answer (happy eyeballs, RFC 8305), so
- * that IPv6 that leads nowhere, UDP that is blocked, or a server that is gone costs that little while
- * only. The first target that answers goes on to allocate, the others are dropped. Nothing of this
- * waits for another server.
+ * The shell gives a list of *servers*, best first: credentials, and *targets*, each an address and
+ * a transport. For each server a *round* is run: targets are tried in their order, the next one
+ * when all before have failed or after a little while without an answer (happy eyeballs, RFC 8305),
+ * so that IPv6 that leads nowhere, UDP that is blocked, or a server that is gone costs that little
+ * while only. The first target that answers goes on to allocate, the others are dropped. Nothing of
+ * this waits for another server.
  *
- * An allocation lives in a *slot*. One allocation serves all peers. Those of the first RELAYS_WANTED
- * servers that work are *offered*: their relayed addresses are candidates. Further servers are tried
- * once, so that a person sees what is wrong with them, and then stand by.
+ * An allocation lives in a *slot*. One allocation serves all peers. Those of the first
+ * RELAYS_WANTED servers that work are *offered*: their relayed addresses are candidates. Further
+ * servers are tried once, so that a person sees what is wrong with them, and then stand by.
  *
- * An allocation is *replaced* by a second one over another 5-tuple before its credentials expire, when
- * it could not be renewed, and when it goes over a stream though UDP may work: a round like the first,
- * and when that has an allocation the old one is retired: it relays for the paths that go over it,
- * is not offered any more, and is given back when the last of them has moved (relays_mark()). Over
- * UDP that takes a second local socket: RELAYS_EVENT_WANT_SOCKET asks for one, once for each socket.
+ * An allocation is *replaced* by a second one over another 5-tuple before its credentials expire,
+ * when it could not be renewed, and when it goes over a stream though UDP may work: a round like
+ * the first, and when that has an allocation the old one is retired: it relays for the paths that
+ * go over it, is not offered any more, and is given back when the last of them has moved
+ * (relays_mark()). Over UDP that takes a second local socket: RELAYS_EVENT_WANT_SOCKET asks for
+ * one, once for each socket.
  *
- * A permission is asked for with PERMIT of ICE or by the first packet to an address, a channel when a
- * pair becomes a path; both go when nobody has used them for RELAYS_PEER_IDLE_US.
+ * A permission is asked for with PERMIT of ICE or by the first packet to an address, a channel when
+ * a pair becomes a path; both go when nobody has used them for RELAYS_PEER_IDLE_US.
  *
- * UDP sockets are shared with ICE: relays_input() takes what is an allocation's, by source address and
- * by transaction id, channel or method, and leaves the rest. Streams are the shell's; here they have a
- * number. What is to be written to one waits in a bounded queue, and is dropped when that is full:
- * the packets inside are datagrams.
+ * UDP sockets are shared with ICE: relays_input() takes what is an allocation's, by source address
+ * and by transaction id, channel or method, and leaves the rest. Streams are the shell's; here they
+ * have a number. What is to be written to one waits in a bounded queue, and is dropped when that is
+ * full: the packets inside are datagrams.
  *
  * Timers, in one place:
  *   between two first requests            50 ms, over all servers
@@ -34,17 +36,19 @@
  *                                         at once when a stream's allocation was lost
  *   a stream has failed                   0.5 s later the round has, when nothing is left of it but
  *                                         silence over UDP
- *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if longer
+ *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if
+ *                                         longer
  *   replacement                           600 s before credentials expire, or with a third of their
- *                                         life left; again 5 s after it has failed, doubling to 60 s
+ *                                         life left; again 5 s after it has failed, doubling to 60
+ *                                         s
  *   better transport                      every 5 min, and when there is a new socket
  *   candidates may come (is_pending)      5 s from a change of servers or sockets
- *   verification                          again after 1 s while it is not answered, for 30 s; after an
- *                                         answer not before 2 s, doubling to 30 s. Not answered for
- *                                         3 s: not offered, and replaced
+ *   verification                          again after 1 s while it is not answered, for 30 s; after
+ *                                         an answer not before 2 s, doubling to 30 s. Not answered
+ *                                         for 3 s: not offered, and replaced
  *   sweep of paths                        30 s; 2 s while there are any over a relay
- *   a path is silent                      7 s: one question of consent went unanswered; 40 s without
- *                                         traffic: two indications have not come
+ *   a path is silent                      7 s: one question of consent went unanswered; 40 s
+ *                                         without traffic: two indications have not come
  */
 #ifndef ICETUN_PEER_RELAY_H
 #define ICETUN_PEER_RELAY_H
@@ -122,20 +126,22 @@ struct relays_data {
 MUST_USE enum err relays_create(struct relays **ret, const struct random_source *random);
 /* Wipes and frees; tells the servers nothing. */
 void relays_destroy(struct relays *r);
-/* Gives back every allocation over UDP, once: pop_transmit has the messages. One over a stream goes with
- * the stream, which may still have to carry what waits for it. */
+/* Gives back every allocation over UDP, once: pop_transmit has the messages. One over a stream goes
+ * with the stream, which may still have to carry what waits for it. */
 void relays_release_all(struct relays *r, uint64_t now_us);
 
 /* See overlay_set_relay_servers(). Return: OK, ERR_LIMIT, ERR_INVALID, then nothing was changed. */
 MUST_USE enum err relays_set_servers(struct relays *r, uint64_t now_us,
 				     const struct overlay_relay_server *servers, size_t count);
-/* @is_spare: a second socket at an address that has one. More than there is room for are not used. */
+/* @is_spare: a second socket at an address that has one. More than there is room for are not
+ *            used. */
 void relays_add_socket(struct relays *r, uint64_t now_us, uint16_t socket,
 		       const struct netaddr *base, uint16_t local_preference, bool is_spare);
 void relays_remove_socket(struct relays *r, uint64_t now_us, uint16_t socket);
 
-/* One datagram whose first byte is 0..3 or 64..79. Return: false when it is none of an allocation's;
- * else *ret_err has OK or why it was dropped, and ret->relay is 0 unless there is data. */
+/* One datagram whose first byte is 0..3 or 64..79. Return: false when it is none of an
+ * allocation's; else *ret_err has OK or why it was dropped, and ret->relay is 0 unless there is
+ * data. */
 bool relays_input(struct relays *r, uint64_t now_us, uint16_t socket, const struct netaddr *from,
 		  const uint8_t *buf, size_t len, struct relays_data *ret, enum err *ret_err);
 
@@ -165,14 +171,14 @@ bool relays_is_pending(const struct relays *r);
 void relays_permit(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer);
 /* @peer is the end of a path over @relay: a channel is asked for. */
 void relays_bind(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer);
-/* Wraps @len bytes for @peer, at the time of the last input. Over UDP *ret and @out say what to send; over a stream it was queued
- * and ret->len is 0. Return: OK; DROP_STATE: an unknown relay; DROP_BLOCKED: the server refuses that
- * peer; DROP_QUEUE_FULL; ERR_NO_SPACE, ERR_WRONG_STATE. */
+/* Wraps @len bytes for @peer, at the time of the last input. Over UDP *ret and @out say what to
+ * send; over a stream it was queued and ret->len is 0. Return: OK; DROP_STATE: an unknown relay;
+ * DROP_BLOCKED: the server refuses that peer; DROP_QUEUE_FULL; ERR_NO_SPACE, ERR_WRONG_STATE. */
 MUST_USE enum err relays_wrap(struct relays *r, uint16_t relay, const struct netaddr *peer,
 			      const uint8_t *in, size_t len, struct ice_transmit *ret, uint8_t *out,
 			      size_t cap);
-/* How the data plane reaches @peer over @relay by itself. Return: false when it cannot: over a stream,
- * and as long as there is no channel. */
+/* How the data plane reaches @peer over @relay by itself. Return: false when it cannot: over a
+ * stream, and as long as there is no channel. */
 bool relays_describe(const struct relays *r, uint64_t now_us, uint16_t relay,
 		     const struct netaddr *peer, struct netaddr *ret_server, uint16_t *ret_channel);
 /* True when paths over @relay should move to another one. */
@@ -184,8 +190,9 @@ bool relays_server_of(const struct relays *r, uint16_t relay, uint32_t *ret_id,
 /* A relayed path, here or there, does not work: are our allocations still there? A server that was
  * restarted does not say so by itself. */
 void relays_verify(struct relays *r, uint64_t now_us);
-/* Which paths there are: begin, mark each, sweep. @heard_us: when the data plane last had something of
- * the peer; after @patience_us without anything the server is asked. True when a sweep is worth it now. */
+/* Which paths there are: begin, mark each, sweep. @heard_us: when the data plane last had something
+ * of the peer; after @patience_us without anything the server is asked. True when a sweep is worth
+ * it now. */
 bool relays_wants_sweep(const struct relays *r, uint64_t now_us);
 void relays_mark_begin(struct relays *r);
 void relays_mark(struct relays *r, uint64_t now_us, uint16_t relay, const struct netaddr *peer,

@@ -1,4 +1,5 @@
-/* What paths over relays need: permissions, channels, wrapping, and somebody who looks after them. */
+/* What paths over relays need: permissions, channels, wrapping, and somebody who looks after
+ * them. */
 #include "daemon/core/peer/relay_private.h"
 
 /* A permission is for an address without a port (RFC 8656 s. 9). */
@@ -108,8 +109,8 @@ static void verify(struct relay_slot *s, uint64_t now_us)
 	turn_allocation_verify(s->turn, now_us);
 }
 
-/* A question that nobody answers is asked again; after an answer the next one waits longer and longer,
- * for then the server is not what is wrong. */
+/* A question that nobody answers is asked again; after an answer the next one waits longer and
+ * longer, for then the server is not what is wrong. */
 void slot_on_verify_deadline(struct relay_slot *s, uint64_t now_us)
 {
 	if (turn_allocation_expires_us(s->turn) != s->verify_expires_us) {

@@ -32,8 +32,8 @@ enum slot_state {
 	SLOT_FREE = 0,
 	/* The shell opens the stream. Left to ASKING, or to ENDED. */
 	SLOT_CONNECTING,
-	/* The first request is out. Left by the server's challenge, to ALLOCATING if no other slot of
-	 * the server was first; or to ENDED. */
+	/* The first request is out. Left by the server's challenge, to ALLOCATING if no other slot
+	 * of the server was first; or to ENDED. */
 	SLOT_ASKING,
 	/* Allocates with credentials. Left to STANDING, or to ENDED. */
 	SLOT_ALLOCATING,
@@ -72,7 +72,8 @@ struct relay_slot {
 	uint32_t credentials;	     /* which of the server's */
 	uint64_t credentials_end_us; /* when to be replaced because of them */
 	uint64_t asked_us, stands_us, retired_us, rtt_us;
-	/* Refresh was asked for out of turn since verify_since_us; verify_us: again, or not before. */
+	/* Refresh was asked for out of turn since verify_since_us; verify_us: again, or not
+	 * before. */
 	bool is_verifying;
 	bool in_doubt; /* not answered for a while: not offered */
 	uint64_t verify_us, verify_since_us, verify_delay_us, verify_expires_us;
@@ -196,8 +197,8 @@ void slot_on_stream_broken(struct relays *r, struct relay_slot *s, uint64_t now_
 void slot_on_stream_closed(struct relays *r, struct relay_slot *s, uint64_t now_us);
 struct relay_slot *slot_of_relay(const struct relays *r, uint16_t relay);
 struct relay_slot *slot_of_stream(const struct relays *r, uint32_t stream);
-/* Return: the permission (port 0) or channel, which is asked for if it is new; NULL when there is no
- * room or it cannot be. */
+/* Return: the permission (port 0) or channel, which is asked for if it is new; NULL when there is
+ * no room or it cannot be. */
 struct relay_peer *slot_want_peer(struct relay_slot *s, uint64_t now_us,
 				  const struct netaddr *addr);
 /* Asks for all that @from has. */

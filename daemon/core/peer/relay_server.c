@@ -170,7 +170,8 @@ static uint64_t patience_us(const struct relay_server *s, const struct overlay_r
 	return s->was_stream && s->main == RELAYS_NO_SLOT ? 0 : RELAYS_TRANSPORT_US;
 }
 
-/* Begins with the next target of the round. Return: false when the round has to wait for a socket. */
+/* Begins with the next target of the round. Return: false when the round has to wait for a
+ * socket. */
 static bool start_next(struct relays *r, size_t server, uint64_t now_us)
 {
 	struct relay_server *s = &r->servers[server];
@@ -209,8 +210,8 @@ static bool has_stream_attempt(const struct relays *r, size_t server)
 	return false;
 }
 
-/* When the round is over though attempts are left. Where UDP is blocked nobody says so: the streams would
- * have to wait for 39.5 s until they are tried again. */
+/* When the round is over though attempts are left. Where UDP is blocked nobody says so: the streams
+ * would have to wait for 39.5 s until they are tried again. */
 static uint64_t give_up_us(const struct relays *r, size_t server)
 {
 	return has_stream_attempt(r, server) ? DEADLINE_NONE : r->servers[server].give_up_us;

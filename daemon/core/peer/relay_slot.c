@@ -439,8 +439,8 @@ void slot_on_stream_closed(struct relays *r, struct relay_slot *s, uint64_t now_
 
 /* --- events --- */
 
-/* Larger is better: one family of each server before the other, so that two servers, or two ways to one,
- * both are offered; then the transport, then the order of the list. */
+/* Larger is better: one family of each server before the other, so that two servers, or two ways to
+ * one, both are offered; then the transport, then the order of the list. */
 static uint16_t preference(const struct relays *r, const struct relay_slot *s, size_t other)
 {
 	unsigned int rank = s->target.transport == TURN_TRANSPORT_UDP	? 3

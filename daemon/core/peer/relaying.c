@@ -7,14 +7,16 @@
 
 #include "daemon/core/peer/peer.h"
 
-/* A path over an allocation that is given up is moved; again after this time if that came to nothing. */
+/* A path over an allocation that is given up is moved; again after this time if that came to
+ * nothing. */
 #define MOVE_AGAIN_US (5 * US_PER_S)
 
 /* --- events --- */
 
 static void on_up(struct overlay *o, uint64_t now_us, const struct relays_event *e)
 {
-	/* An address that may not be a candidate, or one too many: the allocation serves nobody then. */
+	/* An address that may not be a candidate, or one too many: the allocation serves nobody
+	 * then. */
 	enum err err = ice_engine_add_relay(o->ice, now_us, e->relay, e->socket, &e->relayed,
 					    &e->mapped, &e->server, e->preference);
 

@@ -1,27 +1,29 @@
 /*
  * Restarts: the same session over a next ICE generation and new keys (RFC 8445 s. 9).
  *
- *	wanted    something has changed, see enum overlay_restart_cause. Not while one is under way: it
- *		  has the new candidates by trickle
- *	begun     the offer went out, inside the tunnel and through the rendezvous, and goes again after
- *		  0.5, 1, 2, 4 s and then every 4 s; or the peer's offer was answered
+ *	wanted    something has changed, see enum overlay_restart_cause. Not while one is under
+ *		  way: it has the new candidates by trickle
+ *	begun     the offer went out, inside the tunnel and through the rendezvous, and goes again
+ *		  after 0.5, 1, 2, 4 s and then every 4 s; or the peer's offer was answered
  *	has path  ICE has a valid pair: the host that offered asks with the new keys, every 100 ms
  *	switched  something authenticated came over it: it carries the data
  *	failed    39.5 s are over. The old path stays; it is tried again after 1, 2, 4 ... 60 s
  *
- * Roaming is a session without a path: the same, with packets waiting. When nobody answers the offer for
- * 3 s though the rendezvous knows the peer, the peer may have forgotten the session, and a new one is
- * offered. After 60 s without a path, not counting those without the rendezvous, it is given up.
+ * Roaming is a session without a path: the same, with packets waiting. When nobody answers the
+ * offer for 3 s though the rendezvous knows the peer, the peer may have forgotten the session, and
+ * a new one is offered. After 60 s without a path, not counting those without the rendezvous, it is
+ * given up.
  *
- * When both have the keys of a restart and it has found nothing for a second, though a packet waits or what goes
- * out is not answered, another one begins, then only after 2, 4 and each 8 s: what was in the way may be
- * gone, and ICE's own repetitions have become slow.
+ * When both have the keys of a restart and it has found nothing for a second, though a packet waits
+ * or what goes out is not answered, another one begins, then only after 2, 4 and each 8 s: what was
+ * in the way may be gone, and ICE's own repetitions have become slow.
  *
- * Of many peers that want a restart at once, those with packets waiting begin first, then the busiest.
+ * Of many peers that want a restart at once, those with packets waiting begin first, then the
+ * busiest.
  *
- * A relayed path, here or there, is tried to be made direct as ICE advises. One that was made direct by
- * either host and did not stay so for 5 min earns a pause at both: 60 s, doubling to an hour, so that a path
- * that works now and then does not make the session flap.
+ * A relayed path, here or there, is tried to be made direct as ICE advises. One that was made
+ * direct by either host and did not stay so for 5 min earns a pause at both: 60 s, doubling to an
+ * hour, so that a path that works now and then does not make the session flap.
  */
 #include <string.h>
 
@@ -245,7 +247,8 @@ void restart_on_begun(struct overlay *o, struct peer *p, uint64_t now_us,
 	r->last = cause;
 	r->last_us = now_us;
 	r->begun++;
-	/* The new generation should not begin with dead relays, and may need one though the path did not. */
+	/* The new generation should not begin with dead relays, and may need one though the path
+	 * did not. */
 	if (cause != OVERLAY_RESTART_RELAYED)
 		relays_verify(o->relays, now_us);
 	tell(o, p, OVERLAY_RESTART_BEGUN);
@@ -302,8 +305,8 @@ void restart_hurry(struct overlay *o, struct peer *p, uint64_t now_us)
 	peer_update_timer(o, p);
 }
 
-/* Return: true when the restart under way has found nothing for long enough; it is given up. An offer that is
- * not answered yet goes again by itself, and what the peer is heard on will do. */
+/* Return: true when the restart under way has found nothing for long enough; it is given up. An
+ * offer that is not answered yet goes again by itself, and what the peer is heard on will do. */
 static bool give_up_fruitless(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	struct peer_restart *r = &p->restart;

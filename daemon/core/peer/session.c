@@ -454,7 +454,8 @@ void session_on_heard(struct overlay *o, struct peer *p, struct session *s, uint
 	session_on_shared(o, p, s, now_us);
 	if (s == p->next && s->has_path)
 		promote(o, p, now_us);
-	/* What was told through the rendezvous may have been lost, and the best path may need it. */
+	/* What was told through the rendezvous may have been lost, and the best path may need
+	 * it. */
 	if (s->tell_us != DEADLINE_NONE)
 		trickle_send(o, p, s, now_us);
 	if (s->used)

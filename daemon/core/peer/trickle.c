@@ -1,14 +1,14 @@
 /*
  * Trickle (RFC 8838): offer and answer go out with the candidates that are known; those that come
- * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it has a
- * path that is long enough, and through the rendezvous when not. A session belongs to one ICE generation,
- * so its receiver index says which generation a candidate is for (RFC 8838 s. 10 has the ufrag for that).
- * Each message carries all candidates; the agent passes over what it knows. Until something has come over the
- * session's path it goes again after 0.5, 1, 2, 4 s and then every 8 s, and once more over that path: it may
- * have been lost.
+ * later follow in CANDIDATES messages, sealed with the session's keys, inside the tunnel when it
+ * has a path that is long enough, and through the rendezvous when not. A session belongs to one ICE
+ * generation, so its receiver index says which generation a candidate is for (RFC 8838 s. 10 has
+ * the ufrag for that). Each message carries all candidates; the agent passes over what it knows.
+ * Until something has come over the session's path it goes again after 0.5, 1, 2, 4 s and then
+ * every 8 s, and once more over that path: it may have been lost.
  *
- * We never say that no candidate will follow: addresses come and go, and a TURN server that has restarted
- * gives another one, while the peer still checks. A peer that says so is believed.
+ * We never say that no candidate will follow: addresses come and go, and a TURN server that has
+ * restarted gives another one, while the peer still checks. A peer that says so is believed.
  */
 #include "daemon/core/peer/peer.h"
 #include "daemon/core/signal/description.h"

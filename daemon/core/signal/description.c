@@ -93,7 +93,8 @@ void signal_candidate_write(struct wr *w, const struct ice_candidate *c)
 	}
 }
 
-/* Reads any address. Return: true when it is one of ours, not a name or a form of a later version. */
+/* Reads any address. Return: true when it is one of ours, not a name or a form of a later
+ * version. */
 static bool read_address(struct item_rd *r, struct netaddr *ret)
 {
 	struct item_rd value = {.r = item_rd_raw(r)};
@@ -318,8 +319,8 @@ void signal_description_read(struct item_rd *r, struct ice_description *ret)
 			item_rd_skip(r);
 		}
 	}
-	/* Without ufrag or pwd it does not pass either. A description without the key for candidates
-	 * is one without candidates: all may follow later. */
+	/* Without ufrag or pwd it does not pass either. A description without the key for
+	 * candidates is one without candidates: all may follow later. */
 	if (!item_rd_ok(r) || ice_description_check(ret) != OK)
 		item_rd_fail(r);
 }

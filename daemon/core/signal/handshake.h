@@ -34,18 +34,20 @@ struct signal_handshake {
 	size_t certificate_len;		     /* 1..CERT_MAX_BYTES; 0 in a restart */
 	uint8_t ciphers[SIGNAL_MAX_CIPHERS]; /* enum aead_cipher, or numbers of later versions */
 	size_t cipher_count;		     /* 1..; when decoding, what is above is cut */
-	/* Unix time, higher in each message of its sender: an offer whose stamp is not above the last one
-	 * seen from the same key is a replay, or was overtaken by what its sender has said since. */
+	/* Unix time, higher in each message of its sender: an offer whose stamp is not above the
+	 * last one seen from the same key is a replay, or was overtaken by what its sender has said
+	 * since. */
 	uint64_t timestamp_us;
-	/* Of an offer: the highest stamp of the reader that its sender knows. It tells whether the sender
-	 * knew an offer of the reader's when it made this one. 0 = none. */
+	/* Of an offer: the highest stamp of the reader that its sender knows. It tells whether the
+	 * sender knew an offer of the reader's when it made this one. 0 = none. */
 	uint64_t seen_us;
 	uint32_t receiver_index; /* what the other side has to write into its packets; not 0 */
 	uint8_t lanes;	    /* counters that the sender of this will use, 1..SIGNAL_MAX_LANES */
 	uint16_t mtu_bytes; /* of the sender's TUN device; 0 = not said */
 	uint32_t features;  /* SIGNAL_FEATURE_*; 0 = not said */
-	/* Of a restart: the receiver index, at the one who reads this, of the session that goes on with
-	 * the new description and keys; both know each other's certificate. 0 = a new session. */
+	/* Of a restart: the receiver index, at the one who reads this, of the session that goes on
+	 * with the new description and keys; both know each other's certificate. 0 = a new
+	 * session. */
 	uint32_t restarts;
 };
 

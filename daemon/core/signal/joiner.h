@@ -3,13 +3,13 @@
  *
  * The shell makes a connection to the server that the token names, with the CURVE key that the
  * certificate shall hold, tells when the link is up, and drives the joiner as a registrar
- * (registrar.h). JOIN is sent at once and again after 1, 2, 4 and 4 s, always with the same xid, so the
- * server answers a repetition as it answered the first, and a token is not used up twice. 15 s after
- * the first JOIN it gives up. A server that says BUSY or RATE is asked again when it said, within
- * these 15 s. How long to wait for a link at all is the shell's to decide.
+ * (registrar.h). JOIN is sent at once and again after 1, 2, 4 and 4 s, always with the same xid, so
+ * the server answers a repetition as it answered the first, and a token is not used up twice. 15 s
+ * after the first JOIN it gives up. A server that says BUSY or RATE is asked again when it said,
+ * within these 15 s. How long to wait for a link at all is the shell's to decide.
  *
- * The certificate is to be verified against the token's authority key, and its name and keys compared
- * with what was asked for, before it is used.
+ * The certificate is to be verified against the token's authority key, and its name and keys
+ * compared with what was asked for, before it is used.
  */
 #ifndef ICETUN_SIGNAL_JOINER_H
 #define ICETUN_SIGNAL_JOINER_H

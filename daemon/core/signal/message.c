@@ -18,7 +18,8 @@ enum kind {
 	KIND_SERVERS,
 };
 
-/* X(field, key on the wire, kind, limit). The keys are never reused; the order is that of the wire. */
+/* X(field, key on the wire, kind, limit). The keys are never reused; the order is that of the
+ * wire. */
 #define FIELD_TABLE(X)                                                                             \
 	X(xid, 2, KIND_FIXED, SIGNAL_XID_BYTES)                                                    \
 	X(to, 3, KIND_NAME, 0)                                                                     \

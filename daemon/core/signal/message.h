@@ -2,9 +2,10 @@
  * The messages between a host and the rendezvous server.
  *
  * A message is one frame: a CBOR map with integer keys in deterministic encoding, at most
- * SIGNAL_MESSAGE_MAX_BYTES. Key 0 is the version (1), key 1 the type; every further field has one key
- * and one meaning in all types, so one flat structure holds any message. Which fields a type has to
- * have and may have stands in a table in message.c, as the comment of each type says it here.
+ * SIGNAL_MESSAGE_MAX_BYTES. Key 0 is the version (1), key 1 the type; every further field has one
+ * key and one meaning in all types, so one flat structure holds any message. Which fields a type
+ * has to have and may have stands in a table in message.c, as the comment of each type says it
+ * here.
  *
  * A field that a message does not have is zero, empty or NULL in the structure, and the other way
  * round: an optional field that is zero, empty or NULL is not written. So begin with
@@ -16,8 +17,8 @@
  * printable ASCII. Bodies are never looked into: they are sealed between the two hosts.
  *
  * The server speaks first: CHALLENGE on every connection, and again whenever it gets something but
- * JOIN from a connection that it does not know. An exchange (LOOKUP, FORWARD, JOIN) carries a random
- * `xid`; its answer carries the same. Sending it again with the same xid is always harmless.
+ * JOIN from a connection that it does not know. An exchange (LOOKUP, FORWARD, JOIN) carries a
+ * random `xid`; its answer carries the same. Sending it again with the same xid is always harmless.
  */
 #ifndef ICETUN_SIGNAL_MESSAGE_H
 #define ICETUN_SIGNAL_MESSAGE_H
@@ -38,7 +39,8 @@
 #define SIGNAL_XID_BYTES	 16
 #define SIGNAL_NONCE_BYTES	 16
 #define SIGNAL_MAX_SERVERS	 8
-/* An epoch is the number of the program's start, and in so many bits below it that of its REGISTER. */
+/* An epoch is the number of the program's start, and in so many bits below it that of its
+ * REGISTER. */
 #define SIGNAL_EPOCH_COUNTER_BITS 16
 /* Each with its NUL. */
 #define SIGNAL_URI_BYTES	  128
@@ -167,8 +169,8 @@ struct signal_message {
 
 /*
  * Writes @m to @out; SIGNAL_MESSAGE_MAX_BYTES is always enough for what decodes.
- * Return: OK; ERR_INVALID when the type is none, a required field is missing or a field is beyond its
- * limits; ERR_NO_SPACE.
+ * Return: OK; ERR_INVALID when the type is none, a required field is missing or a field is beyond
+ * its limits; ERR_NO_SPACE.
  */
 MUST_USE enum err signal_message_encode(const struct signal_message *m, uint8_t *out, size_t cap,
 					size_t *ret_len);

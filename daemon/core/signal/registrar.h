@@ -1,9 +1,9 @@
 /*
  * The client's side of registration: keeps this host registered while there is a link.
  *
- * The link (an encrypted connection to the server) belongs to the shell, which tells when it comes up
- * and goes, hands in every message of the server, pulls what is to be sent, and makes a new connection
- * when the registrar says that this one is dead. The tunnels do not depend on any of it.
+ * The link (an encrypted connection to the server) belongs to the shell, which tells when it comes
+ * up and goes, hands in every message of the server, pulls what is to be sent, and makes a new
+ * connection when the registrar says that this one is dead. The tunnels do not depend on any of it.
  *
  *	registrar_on_link_up(r, now_us);
  *	if (!registrar_on_message(r, now_us, &message))
@@ -16,9 +16,10 @@
  *   no answer to REGISTER                      10 s, then LINK_DEAD
  *   refused as BUSY or RATE                    asks for a new challenge after retry_ms (5 s if none
  *                                              is given, at most 60 s), plus up to 20 %
- *   between two REGISTER                       500 ms at least; a challenge that comes earlier waits
- *   PING                                       ping_ms (of REGISTERED, 5..120 s) +-20 % after the last
- *   no message at all after a PING             half of ping_ms, 10 s at most; then a second PING,
+ *   between two REGISTER                       500 ms at least; a challenge that comes earlier
+ *                                              waits
+ *   PING                                       ping_ms (of REGISTERED, 5..120 s) +-20 % after the
+ *   last no message at all after a PING half of ping_ms, 10 s at most; then a second PING,
  *                                              then LINK_DEAD
  */
 #ifndef ICETUN_SIGNAL_REGISTRAR_H
@@ -36,15 +37,15 @@
 enum registrar_state {
 	/* No link, or the link was declared dead. Left by link up. */
 	REGISTRAR_DOWN,
-	/* A link; the server has not challenged yet, or a refusal that passes is waited out. Left by
-	 * CHALLENGE. */
+	/* A link; the server has not challenged yet, or a refusal that passes is waited out. Left
+	 * by CHALLENGE. */
 	REGISTRAR_WAITING,
 	/* REGISTER is sent or about to be. Left by REGISTERED or ERROR. */
 	REGISTRAR_REGISTERING,
 	/* The server knows us. Left by CHALLENGE (then REGISTERING), ERROR, or silence. */
 	REGISTRAR_REGISTERED,
-	/* Refused for a reason that does not pass by itself; nothing is sent, whatever the link does.
-	 * Left only by registrar_retry(), registrar_set_certificate() and registrar_bye(). */
+	/* Refused for a reason that does not pass by itself; nothing is sent, whatever the link
+	 * does. Left only by registrar_retry(), registrar_set_certificate() and registrar_bye(). */
 	REGISTRAR_REFUSED,
 	REGISTRAR_STATE_COUNT
 };
@@ -70,8 +71,8 @@ struct registrar_event {
 struct registrar_params {
 	const uint8_t *certificate; /* copied */
 	size_t certificate_len;	    /* 1..CERT_MAX_BYTES */
-	/* Of this start of the program, above that of every start before, below 2^48. REGISTER carries
-	 * it times 65536 plus a number that rises with each REGISTER. */
+	/* Of this start of the program, above that of every start before, below 2^48. REGISTER
+	 * carries it times 65536 plus a number that rises with each REGISTER. */
 	uint64_t epoch;
 	struct random_source random;
 };
@@ -86,9 +87,9 @@ void registrar_destroy(struct registrar *r);
 void registrar_on_link_up(struct registrar *r, uint64_t now_us);
 void registrar_on_link_down(struct registrar *r, uint64_t now_us);
 
-/* Takes any message of the server: each shows that the server is there. Return: true when it was one
- * of registration (CHALLENGE, REGISTERED, PONG, ERROR without xid), even if it did not fit and was
- * ignored; false when somebody else has to look at it. */
+/* Takes any message of the server: each shows that the server is there. Return: true when it was
+ * one of registration (CHALLENGE, REGISTERED, PONG, ERROR without xid), even if it did not fit and
+ * was ignored; false when somebody else has to look at it. */
 bool registrar_on_message(struct registrar *r, uint64_t now_us, const struct signal_message *m);
 
 /* Return: DEADLINE_NONE while nothing is scheduled. */
@@ -120,8 +121,8 @@ enum signal_error registrar_code(const struct registrar *r);
 const struct signal_server *registrar_servers(const struct registrar *r, size_t *ret_count);
 /* Return: NULL when the server gave none; to be verified (cert/revocation.h). */
 const uint8_t *registrar_revocation(const struct registrar *r, size_t *ret_len);
-/* The server's clock less ours as told at CHALLENGE is for the shell: Unix time of the server at the
- * last CHALLENGE, 0 before. */
+/* The server's clock less ours as told at CHALLENGE is for the shell: Unix time of the server at
+ * the last CHALLENGE, 0 before. */
 uint64_t registrar_server_time_s(const struct registrar *r);
 
 #endif

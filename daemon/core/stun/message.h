@@ -154,8 +154,8 @@ bool stun_is_message(const uint8_t *buf, size_t len);
 MUST_USE enum err stun_decode(struct stun_message *ret, const uint8_t *buf, size_t len);
 
 /* Of an attribute with an address that may be there more than once (XOR-RELAYED-ADDRESS, RFC 8656
- * s. 7.3), the one that @n others go before, among what integrity protects. Return: false when there
- * are fewer. */
+ * s. 7.3), the one that @n others go before, among what integrity protects. Return: false when
+ * there are fewer. */
 bool stun_find_address(const struct stun_message *m, enum stun_attribute attribute, size_t n,
 		       struct netaddr *ret);
 

@@ -2,27 +2,29 @@
  * From the tunnel to the TUN device: packets of one flow that follow each other become one
  * superpacket, which costs the kernel about as much as a single packet. The reverse of segment.h.
  *
- * A coalescer takes the packets of one batch and gives them back as groups; nothing is kept from one
- * batch to the next, so no packet ever waits for another. A group is one packet, or several that a
- * network card would have cut from one superpacket:
+ * A coalescer takes the packets of one batch and gives them back as groups; nothing is kept from
+ * one batch to the next, so no packet ever waits for another. A group is one packet, or several
+ * that a network card would have cut from one superpacket:
  *
  *	TCP	same addresses, ports, acknowledgment, window, options, TOS, TTL; sequence numbers
- *		that join; payloads of one size, but a shorter last one; no flag but ACK, ECE and, which
- *		ends the group, PSH. Anything else of the flow (SYN, FIN, RST, URG, CWR, a gap) ends
- *		its group, too; a bare ACK does not
- *	UDP	same addresses, ports, TOS, TTL; datagrams of one size, but a shorter last one; with a
- *		checksum. So each datagram is given to the application as it was sent
+ *		that join; payloads of one size, but a shorter last one; no flag but ACK, ECE
+ *		and, which ends the group, PSH. Anything else of the flow (SYN, FIN, RST, URG, CWR,
+ *		a gap) ends its group, too; a bare ACK does not
+ *	UDP	same addresses, ports, TOS, TTL; datagrams of one size, but a shorter last one; with
+ *		a checksum. So each datagram is given to the application as it was sent
  *	both	IPv4: without options, DF the same, identifications in order if DF is not set; IPv6:
  *		without extension headers, flow label the same
  *
  * Within a flow the order stays as it was; over flows it is that of the first packets. Packets of
  * different owners (sessions) are never joined: what was checked of one does not hold for another.
  *
- * The checksum of an IPv4 header must be right. That of TCP and UDP is either partial (TUNNEL_TYPE_PARTIAL) or complete. Partial ones are joined without
- * being looked at: the tunnel has protected them. Complete ones are verified before they are joined,
- * because the group's new checksum would hide a wrong one. The checksum of a group is partial.
+ * The checksum of an IPv4 header must be right. That of TCP and UDP is either partial
+ * (TUNNEL_TYPE_PARTIAL) or complete. Partial ones are joined without being looked at: the tunnel
+ * has protected them. Complete ones are verified before they are joined, because the group's new
+ * checksum would hide a wrong one. The checksum of a group is partial.
  *
- * Packets stay where they are, are written into when a group is given back, and must live until then.
+ * Packets stay where they are, are written into when a group is given back, and must live until
+ * then.
  *
  *	coalesce_reset(c);
  *	for each packet:
@@ -86,20 +88,20 @@ void coalesce_reset(struct coalescer *c);
 /* Packets since then. */
 size_t coalesce_count(const struct coalescer *c);
 
-/* Return: whether the packet of exactly @len bytes has joined a group. If not, nothing has changed for
- * it, but its flow may have been ended. */
+/* Return: whether the packet of exactly @len bytes has joined a group. If not, nothing has changed
+ * for it, but its flow may have been ended. */
 bool coalesce_join(struct coalescer *c, const void *owner, uint8_t *packet, size_t len,
 		   bool is_partial);
-/* The packet, of exactly the length that its header says, begins a group. Return: OK; DROP_LIMIT when
- * there are max_packets; DROP_MALFORMED when the checksum of what is no whole TCP or UDP packet shall
- * be partial. */
+/* The packet, of exactly the length that its header says, begins a group. Return: OK; DROP_LIMIT
+ * when there are max_packets; DROP_MALFORMED when the checksum of what is no whole TCP or UDP
+ * packet shall be partial. */
 MUST_USE enum err coalesce_start(struct coalescer *c, const void *owner, uint8_t *packet,
 				 size_t len, bool is_partial);
 
 /* Return: true with the next group, whose header is patched; false after the last one. */
 bool coalesce_next(struct coalescer *c, struct coalesced *ret);
-/* The last group's single packets, as they came: its parts are whole packets now, each to be written
- * by itself. */
+/* The last group's single packets, as they came: its parts are whole packets now, each to be
+ * written by itself. */
 void coalesce_split(struct coalescer *c, struct coalesced *group);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * An IPv4 packet that is too long for the path and may be fragmented (RFC 791 s. 3.2), in fragments that
- * fit. They are made one after the other where the packet stands, as a segmenter does it (segment.h): each
- * header is written over the end of the payload before, which must have been sealed by then.
+ * An IPv4 packet that is too long for the path and may be fragmented (RFC 791 s. 3.2), in fragments
+ * that fit. They are made one after the other where the packet stands, as a segmenter does it
+ * (segment.h): each header is written over the end of the payload before, which must have been
+ * sealed by then.
  */
 #ifndef ICETUN_TUNNEL_FRAGMENT_H
 #define ICETUN_TUNNEL_FRAGMENT_H
@@ -28,8 +29,9 @@ static inline bool fragment_is_allowed(const uint8_t *packet)
 	return packet[0] >> 4 == 4 && !(packet[6] & 0x40);
 }
 
-/* @packet: @len bytes, as tunnel_inner_read() has found them, of which fragment_is_allowed(); its checksums
- * are complete. Return: OK; DROP_TOO_LONG when @max_bytes do not even hold its header and eight bytes. */
+/* @packet: @len bytes, as tunnel_inner_read() has found them, of which fragment_is_allowed(); its
+ * checksums are complete. Return: OK; DROP_TOO_LONG when @max_bytes do not even hold its header and
+ * eight bytes. */
 MUST_USE enum err fragment_begin(struct fragmenter *f, uint8_t *packet, size_t len,
 				 size_t max_bytes);
 /* Return: true with the next fragment, which stands in the buffer until the next call. */

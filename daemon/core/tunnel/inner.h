@@ -29,7 +29,8 @@ enum tunnel_inner_kind {
 struct tunnel_inner {
 	enum tunnel_inner_kind kind;
 	struct netaddr source, destination; /* without ports; NETADDR_NONE for control */
-	size_t len; /* what the packet says of its length: at most the bytes there, the rest is padding */
+	/* what the packet says of its length: at most the bytes there, the rest is padding */
+	size_t len;
 };
 
 /*

@@ -10,9 +10,9 @@
  * and put together, for one thread: `struct tunnel_tx` is a lane and the key we send with, `struct
  * tunnel_rx` the windows and the key we receive with. None of them needs a lock, and nothing is
  * allocated for a packet; windows allocate 2 KiB once a lane has sent some hundred packets. A host
- * that sends from three threads has three lanes of the same key. THE CALLER MUST NEVER use a key with
- * two lanes of the same number: that would use nonces twice. Within a lane a number is used once,
- * whatever happens: it is taken before sealing and not given back.
+ * that sends from three threads has three lanes of the same key. THE CALLER MUST NEVER use a key
+ * with two lanes of the same number: that would use nonces twice. Within a lane a number is used
+ * once, whatever happens: it is taken before sealing and not given back.
  *
  * In place: a sender puts the inner packet at out + TUNNEL_HEADER_BYTES and seals there; a receiver
  * opens to packet + TUNNEL_HEADER_BYTES. Any other overlap of input and output is not allowed.
@@ -66,8 +66,8 @@ void tunnel_windows_destroy(struct tunnel_windows *w);
 
 /*
  * Opens a whole packet. The window is asked before the packet is opened and told only after it has
- * authenticated. Any number of threads may be in here with the same @w, each with a @key of its own:
- * a packet that comes twice is opened by one.
+ * authenticated. Any number of threads may be in here with the same @w, each with a @key of its
+ * own: a packet that comes twice is opened by one.
  * @header: what tunnel_header_read() has made of @packet.
  * @packet: @len bytes. @out: @cap writable bytes, takes @len - TUNNEL_OVERHEAD_BYTES; it is
  * packet + TUNNEL_HEADER_BYTES, or does not overlap @packet.
@@ -85,8 +85,8 @@ struct tunnel_tx;
 struct tunnel_rx;
 
 /*
- * @key: copied. @receiver_index, @lane: see struct tunnel_lane. Return: OK; ERR_INVALID for an unknown
- * cipher or a lane not below TUNNEL_LANES_MAX; ERR_NO_MEMORY; ERR_CRYPTO.
+ * @key: copied. @receiver_index, @lane: see struct tunnel_lane. Return: OK; ERR_INVALID for an
+ * unknown cipher or a lane not below TUNNEL_LANES_MAX; ERR_NO_MEMORY; ERR_CRYPTO.
  */
 MUST_USE enum err tunnel_tx_create(struct tunnel_tx **ret, enum aead_cipher cipher,
 				   const uint8_t key[static TUNNEL_KEY_BYTES],
@@ -105,8 +105,8 @@ MUST_USE enum err tunnel_rx_create(struct tunnel_rx **ret, enum aead_cipher ciph
 				   const uint8_t key[static TUNNEL_KEY_BYTES], uint8_t lanes);
 /* Wipes and frees; NULL is fine. */
 void tunnel_rx_destroy(struct tunnel_rx *rx);
-/* tunnel_windows_open() of a packet whose receiver index the caller has used to find @rx. Return: what
- * tunnel_header_read() says, too. */
+/* tunnel_windows_open() of a packet whose receiver index the caller has used to find @rx. Return:
+ * what tunnel_header_read() says, too. */
 MUST_USE enum err tunnel_open(struct tunnel_rx *rx, const uint8_t *packet, size_t len, uint8_t *out,
 			      size_t cap, size_t *ret_len);
 

@@ -1,9 +1,10 @@
 /*
- * TCP and UDP inside an inner packet: where the headers are, for those who cut packets and join them.
+ * TCP and UDP inside an inner packet: where the headers are, for those who cut packets and join
+ * them.
  *
  * Only packets that can be cut and joined are recognised: whole (no fragment), TCP or UDP directly
- * behind the IPv4 header, or behind the fixed IPv6 header. For all others a reader says no, and they
- * are passed on as they are.
+ * behind the IPv4 header, or behind the fixed IPv6 header. For all others a reader says no, and
+ * they are passed on as they are.
  */
 #ifndef ICETUN_TUNNEL_L4_H
 #define ICETUN_TUNNEL_L4_H
@@ -64,7 +65,8 @@ static inline uint8_t l4_checksum_offset(uint8_t protocol)
 	return protocol == L4_TCP ? L4_TCP_CHECKSUM : L4_UDP_CHECKSUM;
 }
 
-/* @packet: @len bytes, exactly the length that the IP header says (as tunnel_inner_read() gives it).
+/* @packet: @len bytes, exactly the length that the IP header says (as tunnel_inner_read() gives
+ *          it).
  * Return: whether it is such a packet, with its transport header complete and, for UDP, its length
  * right; only then *ret. */
 static inline bool l4_read(const uint8_t *packet, size_t len, struct l4 *ret)

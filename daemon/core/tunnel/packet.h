@@ -15,17 +15,17 @@
  *	|    ciphertext (as long as the inner packet), tag (16 bytes)   |
  *
  * The receiver index is a number that the receiver chose for this session. Lane and packet number
- * together are the counter, which is also the AEAD nonce. A lane belongs to one thread of the sender,
- * which numbers its packets from zero; the receiver keeps a replay window for each lane. So several
- * threads seal under one key without sharing a counter. The 16 bytes of header are the associated
- * data.
+ * together are the counter, which is also the AEAD nonce. A lane belongs to one thread of the
+ * sender, which numbers its packets from zero; the receiver keeps a replay window for each lane. So
+ * several threads seal under one key without sharing a counter. The 16 bytes of header are the
+ * associated data.
  *
  * There are two types. In a packet of TUNNEL_TYPE_PARTIAL the inner packet is TCP or UDP, and its
  * checksum is partial: the checksum field holds the sum of the pseudo-header alone, as the Linux
  * kernel keeps it for a network card that will do the rest. The tag has protected the bytes in
- * between better than a checksum, so neither end computes one; the receiver tells its kernel that the
- * checksum is partial, and whoever sends the packet on over a wire completes it. It is sent only to
- * hosts that have announced that they take it. Everything else has TUNNEL_TYPE_DATA.
+ * between better than a checksum, so neither end computes one; the receiver tells its kernel that
+ * the checksum is partial, and whoever sends the packet on over a wire completes it. It is sent
+ * only to hosts that have announced that they take it. Everything else has TUNNEL_TYPE_DATA.
  *
  * Types are 192 and above, where neither STUN (0-3) nor ChannelData (64-79) begins
  * (RFC 7983 in spirit), so the first byte tells what a datagram is.

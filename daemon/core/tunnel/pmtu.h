@@ -1,18 +1,20 @@
 /*
- * How long a packet may be on one path: Datagram Packetization Layer Path MTU Discovery (RFC 8899) of
- * the path to one peer, as a value: no clock, no socket, no packet in it.
+ * How long a packet may be on one path: Datagram Packetization Layer Path MTU Discovery (RFC 8899)
+ * of the path to one peer, as a value: no clock, no socket, no packet in it.
  *
- * All sizes are those of the plaintext of a tunnel packet, which is an inner IP packet; headers around
- * it are the same for all. What the path carries is found by sending: a probe is a control packet padded
- * to the size in question, and the peer acknowledges it. No ICMP message is needed or believed.
+ * All sizes are those of the plaintext of a tunnel packet, which is an inner IP packet; headers
+ * around it are the same for all. What the path carries is found by sending: a probe is a control
+ * packet padded to the size in question, and the peer acknowledges it. No ICMP message is needed or
+ * believed.
  *
- * A probe that is lost says something about the size only if the path works. So each is followed by a
- * witness, a probe of PMTU_WITNESS_BYTES with the same number: a try counts as lost when the witness was
- * acknowledged and the probe was not, PMTU_LOST_US (or the witness's round trip) after that. RFC 8899
- * s. 5.1.1 wants a timer of a second and more, because it has nothing but the timer; here that is for tries
- * of which nothing comes back. These say nothing, the timer doubles, and after PMTU_SILENT_TRIES of them the
- * prober rests until the path is used: a path that is dead is ICE's business. PMTU_MAX_PROBES lost tries
- * are a size that does not fit. What the system refuses to send (EMSGSIZE) does not fit at once.
+ * A probe that is lost says something about the size only if the path works. So each is followed by
+ * a witness, a probe of PMTU_WITNESS_BYTES with the same number: a try counts as lost when the
+ * witness was acknowledged and the probe was not, PMTU_LOST_US (or the witness's round trip) after
+ * that. RFC 8899 s. 5.1.1 wants a timer of a second and more, because it has nothing but the timer;
+ * here that is for tries of which nothing comes back. These say nothing, the timer doubles, and
+ * after PMTU_SILENT_TRIES of them the prober rests until the path is used: a path that is dead is
+ * ICE's business. PMTU_MAX_PROBES lost tries are a size that does not fit. What the system refuses
+ * to send (EMSGSIZE) does not fit at once.
  *
  *	              pmtu_disable()
  *	  DISABLED <------------------- any
@@ -28,15 +30,16 @@
  *	   +-------> ERROR -----------+ the minimum fits
  *
  *	DISABLED	the peer answers no probes: a size that nearly every path carries
- *	BASE		a new path: nothing is known. The ceiling, which is what the TUN devices of both
- *			ends take, is probed first, for it nearly always fits; then PMTU_BASE_BYTES
+ *	BASE		a new path: nothing is known. The ceiling, which is what the TUN devices of
+ *			both ends take, is probed first, for it nearly always fits; then
+ *			PMTU_BASE_BYTES
  *	SEARCHING	a size is known to fit, larger ones may: the interval is halved until it is
  *			PMTU_STEP_BYTES; but PMTU_USUAL_BYTES are looked at first
- *	SEARCH_COMPLETE	the size is found. Each PMTU_CONFIRM_US in which the path is used, or at once when
- *			it is doubted, it is probed again: if it is lost, that is a black hole, and all
- *			begins anew from a size below
- *	ERROR		not even the base fits: PMTU_MIN_BYTES, which is probed again and again, then a
- *			search upwards
+ *	SEARCH_COMPLETE	the size is found. Each PMTU_CONFIRM_US in which the path is used, or at
+ *			once when it is doubted, it is probed again: if it is lost, that is a black
+ *			hole, and all begins anew from a size below
+ *	ERROR		not even the base fits: PMTU_MIN_BYTES, which is probed again and again,
+ *			then a search upwards
  *
  * Nothing is sent to a peer that nobody uses: raising and confirming wait for pmtu_on_use().
  *
@@ -54,7 +57,8 @@
 
 #include "daemon/core/base/time.h"
 
-/* With tunnel, UDP and IPv6 headers in front these are 1,280 bytes: what IPv6 promises (RFC 8200 s. 5). */
+/* With tunnel, UDP and IPv6 headers in front these are 1,280 bytes: what IPv6 promises (RFC 8200 s.
+ * 5). */
 #define PMTU_BASE_BYTES 1200
 /* The size of a path that was not probed: the default of the TUN device. */
 #define PMTU_DEFAULT_BYTES 1280
@@ -87,8 +91,8 @@ struct pmtu {
 	/* To be read. */
 	enum pmtu_state state;
 	uint16_t size; /* what packets may have now */
-	/* It is the result of a search. While it is not, `size` is only what is tried with: nobody should be
-	 * told that larger packets do not fit. */
+	/* It is the result of a search. While it is not, `size` is only what is tried with: nobody
+	 * should be told that larger packets do not fit. */
 	bool is_found;
 	/* private */
 	uint16_t ceiling;

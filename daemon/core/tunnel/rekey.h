@@ -49,7 +49,8 @@ void tunnel_rekey_init(struct tunnel_rekey *r, uint64_t now_us, bool initiator);
  * @packets. Repeating what was told before changes nothing. */
 void tunnel_rekey_on_use(struct tunnel_rekey *r, uint64_t used_us, uint64_t packets);
 enum tunnel_rekey_state tunnel_rekey_get_state(const struct tunnel_rekey *r, uint64_t now_us);
-/* When the state changes next without further use, after @now_us; DEADLINE_NONE when it does not. */
+/* When the state changes next without further use, after @now_us; DEADLINE_NONE when it does
+ * not. */
 uint64_t tunnel_rekey_next_deadline(const struct tunnel_rekey *r, uint64_t now_us);
 
 #endif

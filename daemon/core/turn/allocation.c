@@ -16,7 +16,8 @@ struct turn_event *turn_allocation_push_event(struct turn_allocation *a, enum tu
 {
 	struct turn_event *e;
 
-	/* The owner pulls after each call, which makes at most two; were it not so, the oldest goes. */
+	/* The owner pulls after each call, which makes at most two; were it not so, the oldest
+	 * goes. */
 	if (a->event_count == TURN_EVENT_SLOTS) {
 		a->event_head = (a->event_head + 1) % TURN_EVENT_SLOTS;
 		a->event_count--;

@@ -7,7 +7,7 @@
  *
  *	turn_allocation_create(&a, &params, now_us);           // begins at once
  *	turn_allocation_input(a, now_us, buf, len, &data);     // what came from the server
- *	turn_allocation_on_deadline(a, now_us);                // at turn_allocation_next_deadline(a)
+ *	turn_allocation_on_deadline(a, now_us);                // at the next deadline
  *	...after each call: pop_transmit (to the server) and pop_event until they are empty
  *	turn_allocation_permit(a, now_us, &peer, 1);           // before the first packet to a peer
  *	turn_allocation_bind(a, now_us, &peer);                // 4 bytes a packet instead of 36
@@ -21,11 +21,11 @@
  *
  * Authentication (RFC 8489 s. 9.2): the first request is bare; 401 brings realm and nonce; the key
  * is MD5(user:realm:password). A server whose nonce carries the nonce cookie and that offers
- * PASSWORD-ALGORITHMS gets MESSAGE-INTEGRITY-SHA256 and the first algorithm of its list that we have
- * (SHA-256 or MD5); one that offers username anonymity gets USERHASH. 438 brings a new nonce, for every method. At most three challenges are
- * answered for one request; a challenge with another realm ends it. A response whose integrity is
- * missing or wrong is dropped; if the request then times out, the code of an unauthenticated error is
- * taken as the reason.
+ * PASSWORD-ALGORITHMS gets MESSAGE-INTEGRITY-SHA256 and the first algorithm of its list that we
+ * have (SHA-256 or MD5); one that offers username anonymity gets USERHASH. 438 brings a new nonce,
+ * for every method. At most three challenges are answered for one request; a challenge with another
+ * realm ends it. A response whose integrity is missing or wrong is dropped; if the request then
+ * times out, the code of an unauthenticated error is taken as the reason.
  *
  * What an error code means for which method, and when it may be tried again, is one table: rules.c.
  *
@@ -36,19 +36,19 @@
  *                         server granted (taken as at most 1 h); not below L/4
  *   permissions           240 s after the last success (they live 300 s), as many in one
  *                         CreatePermission as fit 548 bytes
- *   channels              240 s after the last success (they live 600 s); this renews the permission
- *                         of the same address as well
+ *   channels              240 s after the last success (they live 600 s); this renews the
+ *                         permission of the same address as well
  *   channel number        free for another peer 300 s after its binding has expired
- *   keepalive (UDP)       a Binding request every 15 s +-20 %, for the NAT's mapping. An answer with
- *                         another mapped address, or three without answer from a server that has
- *                         answered before: Refresh at once
+ *   keepalive (UDP)       a Binding request every 15 s +-20 %, for the NAT's mapping. An answer
+ *                         with another mapped address, or three without answer from a server that
+ *                         has answered before: Refresh at once
  *   Refresh unanswered    EXPIRING; again every 30 s while the allocation lives
  *   release               Refresh with lifetime 0, sent at 0, 0.5, 1.5 s, over at 3.5 s
  *   suspend               a deadline that is served more than 30 s late: Refresh at once
  *
- * Changing credentials without a cut. A server ties an allocation to its username (441), and there is
- * one allocation a 5-tuple (437), so new credentials of the REST scheme, where the username carries
- * the expiry, need a second allocation over another socket or stream:
+ * Changing credentials without a cut. A server ties an allocation to its username (441), and there
+ * is one allocation a 5-tuple (437), so new credentials of the REST scheme, where the username
+ * carries the expiry, need a second allocation over another socket or stream:
  *   1. before the old credentials expire, create the second with the new ones, and
  *      turn_allocation_copy_peers(): it asks for the same permissions and channels;
  *   2. at its ALLOCATED, give its relayed address to ICE as a new candidate; restart ICE over it;
@@ -91,22 +91,24 @@
 #define TURN_DEFAULT_CHANNELS	 128
 
 enum turn_state {
-	/* Allocate is on its way, first bare, then with credentials. Left by its answer, or silence. */
+	/* Allocate is on its way, first bare, then with credentials. Left by its answer, or
+	 * silence. */
 	TURN_ALLOCATING,
 	/* `hold` was asked for and the server has answered with a challenge: it is there. Left by
 	 * turn_allocation_proceed(). */
 	TURN_HELD,
-	/* The server says that this 5-tuple has an allocation already (437): Refresh with lifetime 0 is on
-	 * its way, then Allocate is tried once more. */
+	/* The server says that this 5-tuple has an allocation already (437): Refresh with lifetime
+	 * 0 is on its way, then Allocate is tried once more. */
 	TURN_PURGING,
 	/* The relayed address is ours and is kept. */
 	TURN_ALLOCATED,
-	/* Relays, but could not be renewed: the credentials are refused, or the server is silent. Left to
-	 * ALLOCATED when a Refresh succeeds, to LOST at `expires_us`. */
+	/* Relays, but could not be renewed: the credentials are refused, or the server is silent.
+	 * Left to ALLOCATED when a Refresh succeeds, to LOST at `expires_us`. */
 	TURN_EXPIRING,
 	/* turn_allocation_release(): Refresh with lifetime 0 is on its way. Left to RELEASED. */
 	TURN_RELEASING,
-	/* Given up by us. This and the following three are left by turn_allocation_restart() only. */
+	/* Given up by us. This and the following three are left by turn_allocation_restart()
+	 * only. */
 	TURN_RELEASED,
 	/* The server names another one (300), see the event ALTERNATE. */
 	TURN_REDIRECTED,
@@ -153,28 +155,29 @@ enum turn_event_type {
 	TURN_EVENT_ALLOCATED,
 	/* The server is there and waits for credentials: turn_allocation_proceed() or destroy. */
 	TURN_EVENT_CHALLENGED,
-	/* No allocation: `problem`, `code` (0: no STUN error), `retry_us`: how long to wait before the
-	 * same is tried again, 0 = not before something has changed (credentials, server). After MISMATCH
-	 * use another socket at once; this one again after `retry_us`. */
+	/* No allocation: `problem`, `code` (0: no STUN error), `retry_us`: how long to wait before
+	 * the same is tried again, 0 = not before something has changed (credentials, server).
+	 * After MISMATCH use another socket at once; this one again after `retry_us`. */
 	TURN_EVENT_FAILED,
-	/* It could not be renewed, `problem`, `code`; it may still relay until `expires_us`. Get another
-	 * one now. */
+	/* It could not be renewed, `problem`, `code`; it may still relay until `expires_us`. Get
+	 * another one now. */
 	TURN_EVENT_EXPIRING,
 	/* After EXPIRING: renewed after all. */
 	TURN_EVENT_RENEWED,
 	/* The allocation is gone: `problem`, `code`, `retry_us`. */
 	TURN_EVENT_LOST,
-	/* Try `server` instead (and its name `domain`, if not "", for its certificate): connect or aim the
-	 * socket there, then turn_allocation_restart() with it. */
+	/* Try `server` instead (and its name `domain`, if not "", for its certificate): connect or
+	 * aim the socket there, then turn_allocation_restart() with it. */
 	TURN_EVENT_ALTERNATE,
 	/* Refresh 0 was answered, or nobody answered: destroy it. */
 	TURN_EVENT_RELEASED,
-	/* `peer` (its port is 0): the server lets its packets through. Once after it was asked for. */
+	/* `peer` (its port is 0): the server lets its packets through. Once after it was asked
+	 * for. */
 	TURN_EVENT_PERMITTED,
 	/* `peer` has the channel `channel`. Once after it was asked for. */
 	TURN_EVENT_CHANNEL,
-	/* The server refuses `peer` (port 0: the permission, else the channel): `problem`, `code`. It is
-	 * not asked for again until it is permitted or bound anew. */
+	/* The server refuses `peer` (port 0: the permission, else the channel): `problem`, `code`.
+	 * It is not asked for again until it is permitted or bound anew. */
 	TURN_EVENT_PEER_REFUSED,
 };
 
@@ -198,12 +201,12 @@ struct turn_params {
 	struct random_source random;
 	struct netaddr server; /* where the owner sends to */
 	bool stream;	       /* TCP or TLS instead of UDP */
-	/* Stop at the first challenge, with the event CHALLENGED: so the owner can ask a server over IPv4
-	 * and IPv6 and go on with whichever answers first (RFC 8656 s. 3.9). */
+	/* Stop at the first challenge, with the event CHALLENGED: so the owner can ask a server
+	 * over IPv4 and IPv6 and go on with whichever answers first (RFC 8656 s. 3.9). */
 	bool hold;
 	const char *username, *password; /* UTF-8, prepared (RFC 8265); copied */
-	/* Of the relayed address: NETADDR_IP4, NETADDR_IP6; or NETADDR_NONE: both over one allocation
-	 * (ADDITIONAL-ADDRESS-FAMILY), IPv4 alone where the server has not got both. */
+	/* Of the relayed address: NETADDR_IP4, NETADDR_IP6; or NETADDR_NONE: both over one
+	 * allocation (ADDITIONAL-ADDRESS-FAMILY), IPv4 alone where the server has not got both. */
 	uint8_t family;
 	uint16_t max_permissions; /* 0 = TURN_DEFAULT_PERMISSIONS, at most 1024 */
 	uint16_t max_channels;	  /* 0 = TURN_DEFAULT_CHANNELS, at most 4096 */
@@ -234,9 +237,9 @@ MUST_USE enum err turn_allocation_create(struct turn_allocation **ret,
 /* Tells the server nothing. */
 void turn_allocation_destroy(struct turn_allocation *a);
 
-/* Takes one datagram (or one frame of a stream) whose source was compared with the server's address.
- * ChannelData is accepted from the moment the bind was asked for (RFC 8656 s. 12), padded or not. Data
- * of an address without permission is dropped.
+/* Takes one datagram (or one frame of a stream) whose source was compared with the server's
+ * address. ChannelData is accepted from the moment the bind was asked for (RFC 8656 s. 12), padded
+ * or not. Data of an address without permission is dropped.
  * Return: OK, *ret says what it was; DROP_TRUNCATED, DROP_MALFORMED, DROP_FINGERPRINT;
  * DROP_UNKNOWN_TYPE: neither STUN nor ChannelData, or a request; DROP_NO_TRANSACTION;
  * DROP_INTEGRITY; DROP_STATE: data of a peer or channel that was not asked for. On DROP_*
@@ -261,21 +264,22 @@ bool turn_allocation_pop_event(struct turn_allocation *a, struct turn_event *ret
 
 /* After CHALLENGED. Return: OK, ERR_WRONG_STATE. */
 MUST_USE enum err turn_allocation_proceed(struct turn_allocation *a, uint64_t now_us);
-/* Begins anew, from RELEASED, REDIRECTED, FAILED or LOST, at @server (NULL: the same as before), over a
- * socket or stream of the owner's choice. What was permitted and bound is asked for again.
+/* Begins anew, from RELEASED, REDIRECTED, FAILED or LOST, at @server (NULL: the same as before),
+ * over a socket or stream of the owner's choice. What was permitted and bound is asked for again.
  * Return: OK; ERR_WRONG_STATE; ERR_INVALID. */
 MUST_USE enum err turn_allocation_restart(struct turn_allocation *a, uint64_t now_us,
 					  const struct netaddr *server);
 /* Gives it back; see RELEASED. From every state; at once where there is nothing to give back. */
 void turn_allocation_release(struct turn_allocation *a, uint64_t now_us);
-/* Refreshes now: after a suspend or a change of routes, when nobody knows what the NAT has kept; and
- * when nothing comes through any more. A Refresh that has waited for a second begins anew. */
+/* Refreshes now: after a suspend or a change of routes, when nobody knows what the NAT has kept;
+ * and when nothing comes through any more. A Refresh that has waited for a second begins anew. */
 void turn_allocation_verify(struct turn_allocation *a, uint64_t now_us);
 /* The stream was closed: LOST or FAILED with SILENT. */
 void turn_allocation_on_stream_closed(struct turn_allocation *a, uint64_t now_us);
 
 /* For all requests from now on. While an allocation stands, only with its own username.
- * Return: OK; ERR_WRONG_STATE: another username, make a second allocation (see above); ERR_INVALID. */
+ * Return: OK; ERR_WRONG_STATE: another username, make a second allocation (see above);
+ * ERR_INVALID. */
 MUST_USE enum err turn_allocation_set_credentials(struct turn_allocation *a, uint64_t now_us,
 						  const char *username, const char *password);
 
@@ -296,8 +300,8 @@ bool turn_allocation_is_permitted(const struct turn_allocation *a, uint64_t now_
  * wrap() goes on with Send indications. */
 MUST_USE enum err turn_allocation_bind(struct turn_allocation *a, uint64_t now_us,
 				       const struct netaddr *peer);
-/* It is not renewed any more; its number rests until it may be used again. The channel goes on while it
- * lives at the server, and a new bind of the same peer takes it up. */
+/* It is not renewed any more; its number rests until it may be used again. The channel goes on
+ * while it lives at the server, and a new bind of the same peer takes it up. */
 void turn_allocation_unbind(struct turn_allocation *a, const struct netaddr *peer);
 /* Return: the channel of @peer that may be used now, or TURN_NO_CHANNEL. */
 uint16_t turn_allocation_channel(const struct turn_allocation *a, uint64_t now_us,
@@ -307,9 +311,9 @@ uint16_t turn_allocation_channel(const struct turn_allocation *a, uint64_t now_u
 void turn_allocation_copy_peers(struct turn_allocation *to, const struct turn_allocation *from,
 				uint64_t now_us);
 
-/* Makes of @len bytes for @peer what is to be sent to the server: ChannelData when there is a channel
- * (padded to four bytes on streams only, RFC 8656 s. 12.5), else a Send indication. @out may be equal
- * to @in only if it is @in - TURN_CHANNEL_HEADER_BYTES and there is a channel.
+/* Makes of @len bytes for @peer what is to be sent to the server: ChannelData when there is a
+ * channel (padded to four bytes on streams only, RFC 8656 s. 12.5), else a Send indication. @out
+ * may be equal to @in only if it is @in - TURN_CHANNEL_HEADER_BYTES and there is a channel.
  * Return: OK; ERR_WRONG_STATE: no allocation; ERR_NOT_FOUND: not permitted, not even asked for;
  * ERR_NO_SPACE. */
 MUST_USE enum err turn_allocation_wrap(struct turn_allocation *a, uint64_t now_us,

@@ -1,4 +1,5 @@
-/* Permissions and channels: how the server is asked for what is wanted, and what its answers change. */
+/* Permissions and channels: how the server is asked for what is wanted, and what its answers
+ * change. */
 #include "daemon/core/turn/private.h"
 
 /* The rest of a CreatePermission: header and, for each address, an attribute of its family. */

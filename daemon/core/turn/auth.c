@@ -6,9 +6,10 @@
 #include "daemon/core/crypto/secret.h"
 
 /* RFC 8489 s. 9.2: a nonce that begins with the cookie tells the server's security features in the
- * 24 bits that follow, base64-encoded: 0 password algorithms, 1 username anonymity (s. 18.1). Bit 0 is
- * the highest one as printed, the lowest one by the verified erratum 6290 and the sample of s. B.1.
- * There are servers of both kinds; nothing else has the other's bits, so both are understood. */
+ * 24 bits that follow, base64-encoded: 0 password algorithms, 1 username anonymity (s. 18.1). Bit 0
+ * is the highest one as printed, the lowest one by the verified erratum 6290 and the sample of s.
+ * B.1. There are servers of both kinds; nothing else has the other's bits, so both are
+ * understood. */
 static const char nonce_cookie[] = "obMatJos2";
 #define NONCE_COOKIE_BYTES (sizeof(nonce_cookie) - 1)
 #define FEATURE_ALGORITHMS 0x800001u

@@ -1,9 +1,9 @@
 /*
  * STUN messages and ChannelData out of a byte stream (RFC 8656 s. 3.1, 12.5).
  *
- * On TCP and TLS both follow each other without a separator: each says its length in its first bytes,
- * and ChannelData is padded to a multiple of four bytes. The framer is a bounded buffer that the
- * stream's reader fills in place:
+ * On TCP and TLS both follow each other without a separator: each says its length in its first
+ * bytes, and ChannelData is padded to a multiple of four bytes. The framer is a bounded buffer that
+ * the stream's reader fills in place:
  *
  *	buf = turn_framer_reserve(f, &room);            // read() at most `room` bytes to `buf`
  *	turn_framer_commit(f, n);
@@ -39,8 +39,8 @@ uint8_t *turn_framer_reserve(struct turn_framer *f, size_t *ret_room);
 void turn_framer_commit(struct turn_framer *f, size_t len);
 
 /* Return: OK, *ret_frame with *ret_len bytes, without the padding of ChannelData, until the next
- * reserve; ERR_EMPTY: more bytes are needed; DROP_TOO_LONG: a frame was skipped, go on; DROP_MALFORMED:
- * close the stream, also from now on. */
+ * reserve; ERR_EMPTY: more bytes are needed; DROP_TOO_LONG: a frame was skipped, go on;
+ * DROP_MALFORMED: close the stream, also from now on. */
 MUST_USE enum err turn_framer_next(struct turn_framer *f, const uint8_t **ret_frame,
 				   size_t *ret_len);
 

@@ -61,7 +61,8 @@ enum turn_peer_state {
 	TURN_PEER_FREE = 0,
 	/* To be asked for from due_us on. Leaves to ASKED. */
 	TURN_PEER_WANTED,
-	/* A request that contains it is under way. Leaves to GRANTED, REFUSED, or back to WANTED. */
+	/* A request that contains it is under way. Leaves to GRANTED, REFUSED, or back to
+	 * WANTED. */
 	TURN_PEER_ASKED,
 	/* The server has it until expires_us; asked for again at due_us (ASKED keeps `granted`). */
 	TURN_PEER_GRANTED,

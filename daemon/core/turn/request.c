@@ -1,5 +1,5 @@
-/* The requests under way. The bytes of a request are built anew for each sending, so that it needs no
- * memory of its own; they differ from the first ones only if the server has rotated its nonce
+/* The requests under way. The bytes of a request are built anew for each sending, so that it needs
+ * no memory of its own; they differ from the first ones only if the server has rotated its nonce
  * meanwhile. */
 #include "daemon/core/turn/private.h"
 

@@ -246,8 +246,8 @@ static void on_success(struct turn_allocation *a, struct turn_request *r,
 	}
 }
 
-/* The server is there; if it sees us elsewhere the NAT has forgotten us, and the allocation, bound to
- * the old 5-tuple, is asked about. */
+/* The server is there; if it sees us elsewhere the NAT has forgotten us, and the allocation, bound
+ * to the old 5-tuple, is asked about. */
 static void on_keepalive_answer(struct turn_allocation *a, const struct stun_message *m,
 				uint64_t now_us)
 {
@@ -262,8 +262,8 @@ static void on_keepalive_answer(struct turn_allocation *a, const struct stun_mes
 	}
 }
 
-/* Of an allocation that was made with other credentials servers speak without integrity (437), or with a
- * key that we do not have (441). Who forges that makes us take another socket, no more. */
+/* Of an allocation that was made with other credentials servers speak without integrity (437), or
+ * with a key that we do not have (441). Who forges that makes us take another socket, no more. */
 static bool is_end_of_older(const struct turn_request *r, const struct stun_message *m)
 {
 	return r->kind == TURN_REQUEST_PURGE || r->kind == TURN_REQUEST_RELEASE ||

@@ -1,7 +1,7 @@
 /*
- * What an answer of a TURN server means (RFC 8656 s. 7.4, 8.3, 10.3, 12.3; RFC 8489 s. 9.2.5), as one
- * table: the request and the error code choose the action, what a person is told, and how long to
- * wait before the same is tried again. Private to this room.
+ * What an answer of a TURN server means (RFC 8656 s. 7.4, 8.3, 10.3, 12.3; RFC 8489 s. 9.2.5), as
+ * one table: the request and the error code choose the action, what a person is told, and how long
+ * to wait before the same is tried again. Private to this room.
  */
 #ifndef ICETUN_TURN_RULES_H
 #define ICETUN_TURN_RULES_H

@@ -37,8 +37,8 @@ size_t turn_srv_services(const struct turn_uri *uri, struct turn_srv_service *re
 	return n;
 }
 
-/* The next record: of the lowest priority that is left, by weight. Those of weight 0 count as the first of
- * the list, so they are taken only when the number is 0. */
+/* The next record: of the lowest priority that is left, by weight. Those of weight 0 count as the
+ * first of the list, so they are taken only when the number is 0. */
 static size_t pick(const struct turn_srv *list, size_t count, const struct random_source *random)
 {
 	uint16_t priority = UINT16_MAX;

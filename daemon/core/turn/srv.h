@@ -1,10 +1,11 @@
 /*
  * The servers behind a name: SRV records (RFC 2782) as RFC 5928 s. 3 and RFC 8489 s. 8.1 want them.
  *
- * turn_srv_services() says which records to ask for; the shell asks, and turn_srv_expand() makes URIs of
- * the answers, best first. No records at all: the name itself is the server, at the scheme's own port.
- * Only a URI with a name and without a port is looked up in this way. NAPTR records, which RFC 5928 puts
- * before them, would only choose between transports; all transports that there are get tried anyway.
+ * turn_srv_services() says which records to ask for; the shell asks, and turn_srv_expand() makes
+ * URIs of the answers, best first. No records at all: the name itself is the server, at the
+ * scheme's own port. Only a URI with a name and without a port is looked up in this way. NAPTR
+ * records, which RFC 5928 puts before them, would only choose between transports; all transports
+ * that there are get tried anyway.
  */
 #ifndef ICETUN_TURN_SRV_H
 #define ICETUN_TURN_SRV_H
@@ -32,17 +33,18 @@ struct turn_srv_service {
 	size_t record_count;
 };
 
-/* What to ask for: at most TURN_SRV_SERVICES_MAX, UDP first. Return: 0 when @uri needs no look-up, or is
- * of a kind that icetun does not use. */
+/* What to ask for: at most TURN_SRV_SERVICES_MAX, UDP first. Return: 0 when @uri needs no look-up,
+ * or is of a kind that icetun does not use. */
 size_t turn_srv_services(const struct turn_uri *uri, struct turn_srv_service *ret);
 
 /* Orders by priority, and at random by weight where it is equal, as RFC 2782 says. */
 void turn_srv_sort(struct turn_srv *list, size_t count, const struct random_source *random);
 
 /*
- * The servers that the answers to turn_srv_services(@uri) name, at most TURN_SRV_SERVERS_MAX, best first;
- * each has a name and a port. One that is there for both transports is one server, without a transport.
- * Orders the records of @services. Targets that are no host names are left out. Return: how many.
+ * The servers that the answers to turn_srv_services(@uri) name, at most TURN_SRV_SERVERS_MAX, best
+ * first; each has a name and a port. One that is there for both transports is one server, without a
+ * transport. Orders the records of @services. Targets that are no host names are left out. Return:
+ * how many.
  */
 size_t turn_srv_expand(const struct turn_uri *uri, struct turn_srv_service *services, size_t count,
 		       const struct random_source *random, struct turn_uri *ret);

@@ -1,9 +1,9 @@
 /*
  * URIs of STUN and TURN servers (RFC 7064, RFC 7065): "turns:relay.example.org:443?transport=tcp".
  *
- * Strict: no "//", no user, no path or fragment, no percent-encoding, no empty part, no leading zero
- * in a port, no unknown transport. Schemes and transports in any case. A host is a name of letters,
- * digits, '-', '_' and '.', an IPv4 address, or an IPv6 address in brackets without zone.
+ * Strict: no "//", no user, no path or fragment, no percent-encoding, no empty part, no leading
+ * zero in a port, no unknown transport. Schemes and transports in any case. A host is a name of
+ * letters, digits, '-', '_' and '.', an IPv4 address, or an IPv6 address in brackets without zone.
  */
 #ifndef ICETUN_TURN_URI_H
 #define ICETUN_TURN_URI_H
@@ -43,8 +43,8 @@ struct turn_uri {
 	struct netaddr address;		/* with the port, if the host is one; else NETADDR_NONE */
 	uint16_t port;			/* the scheme's own when has_port is false */
 	enum turn_transport transport;	/* by scheme and "?transport=" */
-	/* RFC 5928 s. 3: without a port a name may be looked up as SRV; without a transport all that the
-	 * scheme allows may be tried. */
+	/* RFC 5928 s. 3: without a port a name may be looked up as SRV; without a transport all
+	 * that the scheme allows may be tried. */
 	bool has_port, has_transport;
 };
 

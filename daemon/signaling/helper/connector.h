@@ -1,12 +1,12 @@
 /*
  * Keeps one connection to the rendezvous server: names, a race between addresses, backoff.
  *
- * A round looks up all endpoints at once. Their addresses become candidates, IPv6 and IPv4 in turn, and
- * are tried one after the other, 300 ms apart and at most three at a time; the first whose handshake
- * succeeds wins and the others are closed (the idea of RFC 8305). When all have failed, or the winner
- * ends, the next round follows: the first within 0.4 s, then at a random moment within 1, 2, 4 ... 60 s
- * (full jitter, so that a fleet does not come back in one second). A connection that lasted ten seconds
- * makes the next wait short again.
+ * A round looks up all endpoints at once. Their addresses become candidates, IPv6 and IPv4 in turn,
+ * and are tried one after the other, 300 ms apart and at most three at a time; the first whose
+ * handshake succeeds wins and the others are closed (the idea of RFC 8305). When all have failed,
+ * or the winner ends, the next round follows: the first within 0.4 s, then at a random moment
+ * within 1, 2, 4 ... 60 s (full jitter, so that a fleet does not come back in one second). A
+ * connection that lasted ten seconds makes the next wait short again.
  */
 #ifndef ICETUN_SIGNALING_HELPER_CONNECTOR_H
 #define ICETUN_SIGNALING_HELPER_CONNECTOR_H
@@ -38,7 +38,8 @@ MUST_USE enum err connector_create(struct connector **ret, const struct connecto
 void connector_destroy(struct connector *c);
 /* Drops what is there and connects as @config says; copied to secret memory. */
 MUST_USE enum err connector_configure(struct connector *c, const struct signal_link_config *config);
-/* Drops what is there and connects again at once. Nothing happens before the first configuration. */
+/* Drops what is there and connects again at once. Nothing happens before the first
+ * configuration. */
 void connector_reconnect(struct connector *c);
 /* Return: OK; ERR_WRONG_STATE when not up; DROP_QUEUE_FULL. */
 MUST_USE enum err connector_send(struct connector *c, const uint8_t *buf, size_t len);

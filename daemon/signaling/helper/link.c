@@ -96,8 +96,8 @@ static bool read_event(struct link *l)
 	return true;
 }
 
-/* Return: false when there is none. The server sends single frames; parts of others are passed on as
- * messages, and do not decode. */
+/* Return: false when there is none. The server sends single frames; parts of others are passed on
+ * as messages, and do not decode. */
 static bool read_message(struct link *l)
 {
 	uint8_t buf[SIGNAL_FRAME_PAYLOAD_BYTES];

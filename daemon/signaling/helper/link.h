@@ -7,8 +7,8 @@
  * authentication error. Messages are not kept while there is no connection (ZMQ_IMMEDIATE), and an
  * empty frame opens each connection (ZMQ_PROBE_ROUTER), which the server answers with CHALLENGE.
  *
- * ZMQ_FD is edge-triggered in meaning: any send or receive may swallow its signal. So the link reads
- * until EAGAIN, with a budget, when the descriptor is readable and after each own send.
+ * ZMQ_FD is edge-triggered in meaning: any send or receive may swallow its signal. So the link
+ * reads until EAGAIN, with a budget, when the descriptor is readable and after each own send.
  */
 #ifndef ICETUN_SIGNALING_HELPER_LINK_H
 #define ICETUN_SIGNALING_HELPER_LINK_H

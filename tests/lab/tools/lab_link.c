@@ -7,10 +7,11 @@
  *	lab_link show CONTROL
  *	lab_link plain DEVICE...
  *
- * `run` moves frames until SIGTERM; it says "ready" when it does. From the first device to the second
- * is "out", the other way is "in". The devices are ends of veth pairs that nothing else uses, without
- * addresses. SETTING: see link_text.h. `set` changes settings while it runs, `show` prints them and
- * the counters. CONTROL is the path of a Unix socket, one text message for each question and answer.
+ * `run` moves frames until SIGTERM; it says "ready" when it does. From the first device to the
+ * second is "out", the other way is "in". The devices are ends of veth pairs that nothing else
+ * uses, without addresses. SETTING: see link_text.h. `set` changes settings while it runs, `show`
+ * prints them and the counters. CONTROL is the path of a Unix socket, one text message for each
+ * question and answer.
  *
  * `plain` turns the offloads of a device off, so that what leaves it are frames as on a wire: whole
  * checksums, and no superpackets. It belongs to the other ends of the two pairs.
@@ -18,8 +19,8 @@
  * --log writes a line for each frame that did not just pass, "TIME out lost LENGTH", and for each
  * change; `set trace=1` has it write the others too. TIME is that of the clock, as in a capture.
  *
- * A frame counts from when it entered the device, as the kernel saw it, not from when this program got
- * to run; and the program asks for real-time priority. So a busy machine delays only the exit.
+ * A frame counts from when it entered the device, as the kernel saw it, not from when this program
+ * got to run; and the program asks for real-time priority. So a busy machine delays only the exit.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -90,7 +90,8 @@ static bool is_lost(struct link *l, uint32_t luck)
 	return l->losing;
 }
 
-/* Puts @len bytes on the wire. Return: false when they would wait in vain, else when they are sent. */
+/* Puts @len bytes on the wire. Return: false when they would wait in vain, else when they are
+ * sent. */
 static bool wait_for_wire(struct link *l, uint64_t now_us, size_t len, uint64_t *ret_us)
 {
 	uint64_t rate = l->settings.rate_bps, now_ns = now_us * 1000, waiting_bytes;

@@ -1,6 +1,6 @@
 /*
- * One direction of a network link, in virtual time: what happens to each frame between its entry and
- * its exit. The program lab_link puts two of them between two devices.
+ * One direction of a network link, in virtual time: what happens to each frame between its entry
+ * and its exit. The program lab_link puts two of them between two devices.
  *
  * A frame goes through these, in this order:
  *
@@ -15,8 +15,8 @@
  * The frames of one direction and its seed decide everything: each frame takes the same amount of
  * randomness whatever the settings are, so changing one of them moves no other.
  *
- * Time and frames go in, frames and a deadline come out, as with the objects of daemon/core. Memory is
- * bounded at creation.
+ * Time and frames go in, frames and a deadline come out, as with the objects of daemon/core. Memory
+ * is bounded at creation.
  */
 #ifndef ICETUN_LAB_LINK_H
 #define ICETUN_LAB_LINK_H

@@ -59,8 +59,8 @@ static void test_round_trip(void **state)
 	}
 }
 
-/* The certificate of sample_cert(false), signed by sample_authority(1). Its signature was checked with
- * OpenSSL over a Sig_structure that cbor2 wrote, and its claims were read with cbor2. */
+/* The certificate of sample_cert(false), signed by sample_authority(1). Its signature was checked
+ * with OpenSSL over a Sig_structure that cbor2 wrote, and its claims were read with cbor2. */
 static const char vector[] =
 	"d28443a10127a058b8aa01782b774b6f616b5164434c70667a555f374c3739656c6d5363"
 	"765f676653436f497775464b7744536c537657410265616c696365041a65554280051a65"

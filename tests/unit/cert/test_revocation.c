@@ -115,7 +115,8 @@ static void test_sign_refuses(void **state)
 			 ERR_INVALID);
 }
 
-/* Signed by the right key, but not as we would: the serials in @count items from @first, falling. */
+/* Signed by the right key, but not as we would: the serials in @count items from @first,
+ * falling. */
 static void sign_by_hand(uint64_t count, bool with_number, bool falling)
 {
 	uint8_t claims[CLAIMS_MAX_BYTES];

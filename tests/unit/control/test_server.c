@@ -368,7 +368,8 @@ static void test_deep_json(void **state)
 	free(deep);
 }
 
-/* The largest message that is allowed is answered; one byte more, with or without its NUL, is not. */
+/* The largest message that is allowed is answered; one byte more, with or without its NUL, is
+ * not. */
 static void test_message_size(void **state)
 {
 	static const char head[] =

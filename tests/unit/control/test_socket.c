@@ -226,8 +226,8 @@ static void test_bad_paths(void **state)
 	assert_null(s);
 }
 
-/* Asks as another user. Return: 'y' for an answer, 'd' for denied, 'c' when connect() failed, 'n' when
- * the server hung up. */
+/* Asks as another user. Return: 'y' for an answer, 'd' for denied, 'c' when connect() failed, 'n'
+ * when the server hung up. */
 static char ask_as(struct fixture *f, uid_t uid, gid_t gid, gid_t extra, const char *method)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};

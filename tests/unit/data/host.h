@@ -341,8 +341,8 @@ static inline void host_say_control(struct host *h, const struct netaddr *to, co
 	udp_send(h->udp, to, packet, packet_len);
 }
 
-/* Returns when every packet written to the TUN of @h so far was handled. Other inputs of the control
- * thread are dropped. */
+/* Returns when every packet written to the TUN of @h so far was handled. Other inputs of the
+ * control thread are dropped. */
 static inline void host_drain_tun(struct host *h)
 {
 	static uint64_t mark = 1ULL << 40;
@@ -406,8 +406,8 @@ static inline bool host_is_balanced(const struct data_counters *c)
 						     drops_sum(&c->rx_drops);
 }
 
-/* Where every packet went: to be called when nothing new comes. What control gets goes ahead of the rest
- * of a batch, so the rest may need a moment. */
+/* Where every packet went: to be called when nothing new comes. What control gets goes ahead of the
+ * rest of a batch, so the rest may need a moment. */
 static inline void host_check_balance(struct host *h)
 {
 	struct data_counters c;

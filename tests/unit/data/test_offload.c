@@ -1,5 +1,5 @@
-/* Superpackets, trains, partial checksums and several workers: whatever is on or off, or is refused on
- * the way, each packet arrives as it was sent. */
+/* Superpackets, trains, partial checksums and several workers: whatever is on or off, or is refused
+ * on the way, each packet arrives as it was sent. */
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdatomic.h>
@@ -19,7 +19,8 @@ static struct host a, b;
 
 /* --- a kernel that refuses ------------------------------------------------------------------- */
 
-/* 0, or the errno with which trains to the network, superpackets to the TUN, UDP_GRO are refused. */
+/* 0, or the errno with which trains to the network, superpackets to the TUN, UDP_GRO are
+ * refused. */
 static _Atomic int refuse_trains, refuse_superpackets, refuse_gro;
 static _Atomic unsigned int refusals;
 
@@ -239,8 +240,8 @@ static void start(const struct data_offloads *of_a, const struct data_offloads *
 	host_link(&a, &b, 1000, CIPHER);
 }
 
-/* B has no packet left that is not accounted for. Every host in this file has headers, so the draining
- * of host.h does not do; nothing else is under way once all has arrived. */
+/* B has no packet left that is not accounted for. Every host in this file has headers, so the
+ * draining of host.h does not do; nothing else is under way once all has arrived. */
 static void stop(void)
 {
 	host_check_balance(&a);
@@ -392,8 +393,8 @@ static void test_network_refuses(void **state)
 	stop();
 }
 
-/* Whatever the kernel says: the batch is not lost, singles before and behind the train go, and no train is
- * tried again until somebody asks for it. */
+/* Whatever the kernel says: the batch is not lost, singles before and behind the train go, and no
+ * train is tried again until somebody asks for it. */
 static void test_every_refusal(void **state)
 {
 	static const int errors[] = {EIO, EINVAL, ENOPROTOOPT, EOPNOTSUPP, EMSGSIZE};

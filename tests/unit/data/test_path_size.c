@@ -1,5 +1,5 @@
-/* Packets that are longer than their path carries: cut, fragmented, answered or sent in pieces, and counted
- * whatever becomes of them. */
+/* Packets that are longer than their path carries: cut, fragmented, answered or sent in pieces, and
+ * counted whatever becomes of them. */
 #include "tests/support/netns.h"
 #include "tests/support/packet_model.h"
 #include "tests/unit/data/host.h"

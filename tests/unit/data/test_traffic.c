@@ -1,5 +1,5 @@
-/* The data plane under load: paths, sessions and sockets change while packets run; random datagrams;
- * nothing is left behind. */
+/* The data plane under load: paths, sessions and sockets change while packets run; random
+ * datagrams; nothing is left behind. */
 #include <net/if.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -176,7 +176,8 @@ static void inject_one(void)
 	assert_int_equal(data_plane_inject(a.plane, packet, len, DATA_NO_SOCKET, &b.addr), OK);
 }
 
-/* A path keeps the device that it was checked over: here one that does not exist, so that nothing leaves. */
+/* A path keeps the device that it was checked over: here one that does not exist, so that nothing
+ * leaves. */
 static void test_path_keeps_its_device(void **state)
 {
 	struct data_path path = {.socket = SOCKET, .remote = b.addr, .ifindex = 999999};

@@ -655,8 +655,8 @@ static bool path_goes_to(const struct netaddr *to)
 	return ice_agent_get_path(w.host[0].agent, &path) && netaddr_equal(&path.remote, to);
 }
 
-/* The controlled end has left the nominated pair, which did not answer for some time; the controlling end
- * has not: it still asks for consent there. Both have to end on one pair. */
+/* The controlled end has left the nominated pair, which did not answer for some time; the
+ * controlling end has not: it still asks for consent there. Both have to end on one pair. */
 static void back_to_what_the_peer_has_nominated(void **state)
 {
 	struct ice_description d = {.ufrag = "theirs", .pwd = PWD};
@@ -678,7 +678,8 @@ static void back_to_what_the_peer_has_nominated(void **state)
 	play(&remote, US_PER_S);
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
 	theirs.use_candidate = false;
-	/* Somebody sends an old check of the peer's again, from elsewhere, and lets everything through. */
+	/* Somebody sends an old check of the peer's again, from elsewhere, and lets everything
+	 * through. */
 	play(&other, 20 * US_PER_S);
 	assert_int_equal(wire_inject(&w, 0, &other, &theirs), OK);
 	play(&other, US_PER_S);

@@ -144,8 +144,8 @@ static void the_list_keeps_the_best(void **state)
 	assert_int_equal(worst, l.pairs[0].priority);
 }
 
-/* Families of two agents that interleave their preferences: the list is a fair mix, whichever of them
- * works, and however many addresses the other has (RFC 8421 s. 4). */
+/* Families of two agents that interleave their preferences: the list is a fair mix, whichever of
+ * them works, and however many addresses the other has (RFC 8421 s. 4). */
 static void families_take_turns(void **state)
 {
 	static const char *const texts[2][4] = {
@@ -161,8 +161,7 @@ static void families_take_turns(void **state)
 		struct ice_candidate local = candidate(ICE_CANDIDATE_HOST, i, texts[0][i], "1");
 
 		for (uint16_t k = 0; k < 4; k++) {
-			struct ice_candidate c =
-				candidate(ICE_CANDIDATE_HOST, k, texts[1][k], "1");
+			struct ice_candidate c = candidate(ICE_CANDIDATE_HOST, k, texts[1][k], "1");
 
 			assert_int_equal(ice_checklist_add_remote(&l, &c, &at), OK);
 			(void)pair(&local, at);
@@ -207,7 +206,8 @@ static void no_family_is_crowded_out(void **state)
 	}
 	assert_int_equal(count_of(NETADDR_IP4), 2);
 	assert_int_equal(l.pair_count, 10);
-	/* Better ones of the other family do not push them out again, nor checks that were begun. */
+	/* Better ones of the other family do not push them out again, nor checks that were
+	 * begun. */
 	(void)pair(&v6, add_remote(ICE_CANDIDATE_HOST, "[2001:db8::99]:9", "1"));
 	assert_int_equal(count_of(NETADDR_IP4), 2);
 	/* But a better one of their own does. */

@@ -1,5 +1,5 @@
-/* Hosts with addresses of both families, one of which does not work (RFC 8421): it must cost next to
- * nothing. */
+/* Hosts with addresses of both families, one of which does not work (RFC 8421): it must cost next
+ * to nothing. */
 #include "tests/unit/ice/wire.h"
 
 static struct wire w;

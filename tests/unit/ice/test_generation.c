@@ -65,8 +65,8 @@ static void credentials_are_new_each_time(void **state)
 	wire_fini(&w);
 }
 
-/* A server that was restarted gives us another relayed address of the same foundation. The check to the dead
- * one goes on for 39.5 s; from its first repetition on nothing waits for it. */
+/* A server that was restarted gives us another relayed address of the same foundation. The check to
+ * the dead one goes on for 39.5 s; from its first repetition on nothing waits for it. */
 static void what_has_to_be_repeated_holds_nothing_up(void **state)
 {
 	static struct wire w;

@@ -419,8 +419,8 @@ static void one_end_upgrades_for_both(void **state)
 	assert_int_equal(advised, 5); /* 10, 70, 370, 670, 970 */
 }
 
-/* A relay that was never signalled: the end that controls does not know what its path goes over, the
- * other end does. */
+/* A relay that was never signalled: the end that controls does not know what its path goes over,
+ * the other end does. */
 static void the_end_that_knows_of_the_relay_upgrades(void **state)
 {
 	(void)state;

@@ -287,7 +287,8 @@ static void peer_reflexive_candidates_are_bounded(void **state)
 		wire_take(&w, 0, &d, &m);
 	} while (d.to.port != 4000);
 	assert_int_equal(m.class, STUN_CLASS_SUCCESS);
-	/* When those have failed and rested, new ones take their place, if some check has succeeded. */
+	/* When those have failed and rested, new ones take their place, if some check has
+	 * succeeded. */
 	wire_run(&w, 80 * US_PER_S);
 	inject_from_port(4001, false);
 	w.host[0].agent->current->list.pairs[0].proof_us = w.now_us;

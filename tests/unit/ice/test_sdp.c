@@ -235,8 +235,9 @@ static void more_candidates_than_there_is_room_for(void **state)
 	for (int i = 1; i <= ICE_MAX_CANDIDATES + 3; i++)
 		at += (size_t)snprintf(all + at, sizeof(all) - at,
 				       "a=candidate:1 1 UDP %d 192.0.2.1 8998 typ host\n", i);
-	snprintf(all + at, sizeof(all) - at, "a=candidate:1 1 UDP 9 a.example 9 typ host\n"
-					     "a=end-of-candidates\n");
+	snprintf(all + at, sizeof(all) - at,
+		 "a=candidate:1 1 UDP 9 a.example 9 typ host\n"
+		 "a=end-of-candidates\n");
 	assert_int_equal(ice_sdp_read(&d, all, strlen(all)), OK);
 	assert_int_equal(d.candidate_count, ICE_MAX_CANDIDATES);
 	assert_int_equal(d.candidates[0].priority, 1);

@@ -185,8 +185,8 @@ static void test_ip6_socket(void **state)
 	close(any4);
 }
 
-/* Our address goes away under the socket: IPv4 fails, in a way that depends on the kernel; IPv6 goes
- * on sending, so nothing is asked of it (sockaddr.h). */
+/* Our address goes away under the socket: IPv4 fails, in a way that depends on the kernel; IPv6
+ * goes on sending, so nothing is asked of it (sockaddr.h). */
 static void test_address_and_route_go_away(void **state)
 {
 	struct netaddr bound, to4 = ip_port("192.0.2.9:9"), to6 = ip_port("[2001:db8::9]:9");

@@ -1,4 +1,5 @@
-/* Streams against servers of this process, on the loopback: plain and TLS, good and bad certificates. */
+/* Streams against servers of this process, on the loopback: plain and TLS, good and bad
+ * certificates. */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -19,8 +20,8 @@
 #include "daemon/net/stream.h"
 
 /* Long, for slow machines and valgrind; only a server that never answers uses them up. */
-#define LIMIT_MS 30000
-#define CONNECT_MS 20000
+#define LIMIT_MS	  30000
+#define CONNECT_MS	  20000
 #define CONNECT_SILENT_MS 300
 
 /* --- certificates --- */
@@ -41,7 +42,8 @@ static void add_extension(X509 *c, int id, const char *value)
 	X509_EXTENSION_free(x);
 }
 
-/* A certificate of the authority's for @names, or its own for NULL, that is good from @from_s for @for_s. */
+/* A certificate of the authority's for @names, or its own for NULL, that is good from @from_s for
+ * @for_s. */
 static X509 *make_certificate(const char *names, long from_s, long for_s)
 {
 	X509 *c = X509_new();

@@ -1,6 +1,6 @@
-/* The watcher: one call for a burst of changes, after it has settled, and not never while changes go
- * on for long; at once where something in use has gone; none for what is not ours. Real time, as the
- * kernel's messages come in real time. */
+/* The watcher: one call for a burst of changes, after it has settled, and not never while changes
+ * go on for long; at once where something in use has gone; none for what is not ours. Real time, as
+ * the kernel's messages come in real time. */
 #include <time.h>
 
 #include "daemon/net/watcher.h"

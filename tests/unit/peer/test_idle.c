@@ -108,7 +108,8 @@ static void the_first_packet_takes_one_round_more(void **state)
 	assert_in_range(requests, 8, 16);
 }
 
-/* The path has died meanwhile: it is noticed with the first packet, which goes another way or waits. */
+/* The path has died meanwhile: it is noticed with the first packet, which goes another way or
+ * waits. */
 static void a_path_that_died_is_noticed(void **state)
 {
 	struct netaddr a;

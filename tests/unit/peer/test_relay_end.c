@@ -1,7 +1,8 @@
 /* Relays that end under a session: servers restart, streams break, UDP is blocked, hosts go. */
 #include "tests/unit/peer/relays.h"
 
-/* Both send; the app says each second that nothing comes. Return: how long until bob hears alice. */
+/* Both send; the app says each second that nothing comes. Return: how long until bob hears
+ * alice. */
 static uint64_t back_after_us(void)
 {
 	uint64_t since_us = mesh.now_us;
@@ -100,8 +101,8 @@ static void server_restarts_under_a_session(void **state)
 	assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
 }
 
-/* The allocation that follows takes a free place before the one that has gone, with the same socket and
- * server: the data plane hears of the end first, or it would take nothing from the new one. */
+/* The allocation that follows takes a free place before the one that has gone, with the same socket
+ * and server: the data plane hears of the end first, or it would take nothing from the new one. */
 static void ends_are_told_first(void **state)
 {
 	struct overlay_relay_server s[2] = {server(1, 0), server(2, 1)};

@@ -129,8 +129,8 @@ static struct overlay_peer_info peer_of(const struct mesh_host *h)
 
 /* --- both addresses are there for a while --- */
 
-/* A better address comes, the old one goes 5 s later. Socket 1 has the highest preference, so the test
- * begins on a worse one. */
+/* A better address comes, the old one goes 5 s later. Socket 1 has the highest preference, so the
+ * test begins on a worse one. */
 static void move_softly(void)
 {
 	struct netaddr worse = address(40), better = address(50);

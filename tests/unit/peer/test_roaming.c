@@ -239,8 +239,8 @@ static uint64_t run_with_traffic(uint64_t limit_us, bool (*done)(struct mesh *m)
 	return mesh.now_us - since_us;
 }
 
-/* The direct path works, and does not an hour later a minute after it was taken: each time it is left in peace
- * twice as long. */
+/* The direct path works, and does not an hour later a minute after it was taken: each time it is
+ * left in peace twice as long. */
 static void an_upgrade_that_does_not_last_is_not_tried_soon(void **state)
 {
 	uint64_t wait_us, least_us = 60 * US_PER_S;
@@ -384,8 +384,8 @@ static void connect_many(void)
 	switched = busy_rank_sum = 0;
 }
 
-/* All restart at once. Each needs a check and a nomination of ours at least, and the pacer lets one go each
- * 5 ms. */
+/* All restart at once. Each needs a check and a nomination of ours at least, and the pacer lets one
+ * go each 5 ms. */
 static void many_peers_restart_in_time(void **state)
 {
 	static const struct mesh_watch watch = {.event = watch_switches};
@@ -454,8 +454,8 @@ static void hear_candidates(struct mesh_host *h, uint32_t session, bool over_pat
 		told_session = session;
 }
 
-/* What a restart's session had to tell through the rendezvous, which is away, goes over its own path when
- * there is one: there may be a better one. */
+/* What a restart's session had to tell through the rendezvous, which is away, goes over its own
+ * path when there is one: there may be a better one. */
 static void candidates_are_told_on_the_new_path(void **state)
 {
 	static const struct mesh_watch watch = {.opened = hear_candidates};

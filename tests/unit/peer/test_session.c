@@ -1,5 +1,5 @@
-/* Which keys are in use: who may send with them, when they go, which messages make them, and what is told
- * of their paths. */
+/* Which keys are in use: who may send with them, when they go, which messages make them, and what
+ * is told of their paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,8 +136,8 @@ static bool drop_all_sealed(struct mesh *m, const struct mesh_host *from, const 
 	return from != alice || !is_sealed(buf, len, &index);
 }
 
-/* Bob's offer is answered, but the answer does not come. Then alice moves and offers herself: she has given
- * his up, and bob, whose identifier is higher, does not insist on it. */
+/* Bob's offer is answered, but the answer does not come. Then alice moves and offers herself: she
+ * has given his up, and bob, whose identifier is higher, does not insist on it. */
 static void an_offer_that_knows_ours(void **state)
 {
 	uint8_t ip[4] = {203, 0, 113, 60};
@@ -172,8 +172,8 @@ static bool only_one_session(struct mesh *m, const struct mesh_host *from, const
 	return from != bob || !is_sealed(buf, len, &index) || index == alone;
 }
 
-/* Bob has heard alice with the new keys, and she does not hear him: he switches, she cannot. What she sends
- * with the old ones arrives all the same, for as long as she does. */
+/* Bob has heard alice with the new keys, and she does not hear him: he switches, she cannot. What
+ * she sends with the old ones arrives all the same, for as long as she does. */
 static void old_keys_open_while_they_are_used(void **state)
 {
 	size_t sent = 0;
@@ -310,8 +310,8 @@ static void say_to_bob(uint32_t session, const struct signal_candidates *c)
 	(void)!overlay_on_control(bob->overlay, mesh.now_us, 0, session, true, text, 1 + len);
 }
 
-/* What comes with the keys of the session that is there is for its generation, not for that of the restart: no
- * candidate of it is checked, and its end is not the end of the others. */
+/* What comes with the keys of the session that is there is for its generation, not for that of the
+ * restart: no candidate of it is checked, and its end is not the end of the others. */
 static void candidates_are_for_their_session(void **state)
 {
 	static const struct mesh_watch watch = {.sent = watch_checks};

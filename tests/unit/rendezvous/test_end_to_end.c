@@ -383,8 +383,8 @@ static void test_strangers_do_not_disturb(void **state)
 	assert_true(world_server_lives(w));
 }
 
-/* Asks the STUN responder at one of the host's addresses; the answer has to come from there, which a
- * connected socket sees to. */
+/* Asks the STUN responder at one of the host's addresses; the answer has to come from there, which
+ * a connected socket sees to. */
 static void check_stun(const struct sockaddr *server, socklen_t server_len)
 {
 	const uint8_t txid[STUN_TXID_BYTES] = {7};

@@ -1,6 +1,6 @@
 /*
- * The ways that are known to make libzmq 4.3.4 abort a server from outside. libzmq has not mended them;
- * our settings avoid them, and these tests hold us to that.
+ * The ways that are known to make libzmq 4.3.4 abort a server from outside. libzmq has not mended
+ * them; our settings avoid them, and these tests hold us to that.
  */
 #include "tests/unit/rendezvous/world.h"
 
@@ -83,9 +83,10 @@ static void turn(uv_loop_t *loop, unsigned until)
 	}
 }
 
-/* A client fills the receive queue while the server's thread is busy, and resets the connection. With
- * heartbeats on, the next beat aborts the process (stream_engine_base.cpp:331). The stall is the
- * condition that is tested: it has to be longer than any heartbeat that somebody may switch on. */
+/* A client fills the receive queue while the server's thread is busy, and resets the connection.
+ * With heartbeats on, the next beat aborts the process (stream_engine_base.cpp:331). The stall is
+ * the condition that is tested: it has to be longer than any heartbeat that somebody may switch
+ * on. */
 static void test_flood_and_reset_while_stalled(void **state)
 {
 	const struct random_source random = random_system();
@@ -162,8 +163,8 @@ static uint32_t unseeded_start(unsigned index)
 	return (uint32_t)low | (uint32_t)high << 31;
 }
 
-/* A client claims the routing ids that the server would give out next if it had not seeded rand(); the
- * server would abort when it comes to one (socket_base.cpp:2130). */
+/* A client claims the routing ids that the server would give out next if it had not seeded rand();
+ * the server would abort when it comes to one (socket_base.cpp:2130). */
 static void test_claimed_routing_ids(void **state)
 {
 	enum { CLAIMS = 72, CLIENTS = 40, STARTS = 3 };

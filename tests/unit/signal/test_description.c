@@ -1,5 +1,5 @@
-/* ICE descriptions on the wire: the whole value comes back, what we cannot use is passed over, what is
- * wrong fails. Candidates are put together by hand. */
+/* ICE descriptions on the wire: the whole value comes back, what we cannot use is passed over, what
+ * is wrong fails. Candidates are put together by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

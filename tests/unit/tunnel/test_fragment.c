@@ -23,7 +23,8 @@ static size_t make(size_t len, size_t options)
 	return packet_len;
 }
 
-/* Puts the fragments together as RFC 791 says, each overwritten when it was seen. Return: how many. */
+/* Puts the fragments together as RFC 791 says, each overwritten when it was seen. Return: how
+ * many. */
 static size_t check(size_t len, size_t max_bytes, size_t first_offset, bool more)
 {
 	size_t out_len, count = 0, end = 0, header = model_ip_bytes(original);

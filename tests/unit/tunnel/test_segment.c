@@ -50,8 +50,8 @@ static struct segment_hints hints_of(const struct model_flow *f, size_t segment_
 	};
 }
 
-/* Cuts what make() has made, and compares with the model. Each packet is overwritten when it was seen,
- * as sealing in place may do it. */
+/* Cuts what make() has made, and compares with the model. Each packet is overwritten when it was
+ * seen, as sealing in place may do it. */
 static void check_cut(size_t len, const struct segment_hints *h, size_t max_bytes, size_t chunk,
 		      bool may_be_partial)
 {

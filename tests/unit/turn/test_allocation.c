@@ -357,7 +357,8 @@ static void servers_without_binding_are_fine(void **state)
 	link_close(&l);
 }
 
-/* The NAT has given us another address: the server knows another 5-tuple and no allocation for it. */
+/* The NAT has given us another address: the server knows another 5-tuple and no allocation for
+ * it. */
 static void another_mapping_is_noticed(void **state)
 {
 	struct link l;

@@ -470,8 +470,8 @@ static void expects_only_its_own(void **state)
 	link_close(&l);
 }
 
-/* A permission that is wanted while another is asked for does not wait for that one's answer: its first
- * packet is right behind the request. */
+/* A permission that is wanted while another is asked for does not wait for that one's answer: its
+ * first packet is right behind the request. */
 /* The deadline is that of what was asked for just now, whatever comes later. */
 static void what_got_lost_is_asked_for_again(void **state)
 {

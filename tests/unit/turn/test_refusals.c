@@ -93,8 +93,8 @@ static void each_code_has_its_consequence(void **state)
 	}
 }
 
-/* An error without integrity may be anybody's: it is not believed, but it is what a person is told when
- * nothing better came. */
+/* An error without integrity may be anybody's: it is not believed, but it is what a person is told
+ * when nothing better came. */
 static void an_unauthentic_error_is_only_a_hint(void **state)
 {
 	struct link l;
@@ -122,8 +122,8 @@ static void an_unauthentic_error_is_only_a_hint(void **state)
 	link_close(&l);
 }
 
-/* Made by an earlier life of ours with other credentials: what the server says of it has no integrity that
- * we could look at. */
+/* Made by an earlier life of ours with other credentials: what the server says of it has no
+ * integrity that we could look at. */
 static void an_older_allocation_is_left_at_once(void **state)
 {
 	const struct turn_event *e;
@@ -272,8 +272,8 @@ static void sha256_where_the_server_offers_it(void **state)
 	link_close(&l);
 }
 
-/* s. 9.2.4: USERHASH. Of the features in the nonce some servers have the first bit at one end, some at
- * the other (erratum 6290). */
+/* s. 9.2.4: USERHASH. Of the features in the nonce some servers have the first bit at one end, some
+ * at the other (erratum 6290). */
 static void whom_nobody_may_know(void **state)
 {
 	(void)state;

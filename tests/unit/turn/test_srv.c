@@ -199,12 +199,9 @@ static void no_transport_is_crowded_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(services),
-		cmocka_unit_test(weights),
-		cmocka_unit_test(weights_are_shares),
-		cmocka_unit_test(servers),
-		cmocka_unit_test(what_is_no_server),
-		cmocka_unit_test(no_transport_is_crowded_out),
+		cmocka_unit_test(services),	      cmocka_unit_test(weights),
+		cmocka_unit_test(weights_are_shares), cmocka_unit_test(servers),
+		cmocka_unit_test(what_is_no_server),  cmocka_unit_test(no_transport_is_crowded_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
