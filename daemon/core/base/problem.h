@@ -103,8 +103,8 @@
 	X(CANCELLED, "Cancelled", 51, false, "nothing was changed", "Answer yes, or give --yes.")  \
 	X(CONFIG, "Config", 60, false, "the configuration is not right",                           \
 	  "Correct the file; packaging/examples/icetund.conf shows every key.")                    \
-	X(STATE_UNSAFE, "StateUnsafe", 61, true, "other users could read or write the keys",       \
-	  "Set the state directory to mode 0700 and its files to 0600, owned by icetund's user.")  \
+	X(STATE_UNSAFE, "StateUnsafe", 61, true, "the keys have to be icetund's alone",            \
+	  "Start it as the owner of the state directory (root), whose mode is 0700, files 0600.")  \
 	X(STATE_DAMAGED, "StateDamaged", 62, true, "the saved membership cannot be read",          \
 	  "Restore the state directory from a backup, or remove `member` in it and join again.")   \
 	X(RUNNING, "Running", 63, false, "another icetund answers on that control socket",         \
