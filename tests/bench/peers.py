@@ -86,7 +86,7 @@ class Icetun(Peer):
 
 
 class IcetunNull(Icetun):
-    name = "icetun, null cipher"
+    name = "icetun-null"
     cipher = "none"
 
 
