@@ -153,7 +153,7 @@ void ice_agent_set_idle(struct ice_agent *a, uint64_t now_us, bool idle)
 		if (!g || g->path == ICE_NO_PAIR)
 			continue;
 		ice_consent_set_idle(&g->consent, now_us, idle);
-		if (idle)
+		if (idle && !ice_consent_is_fresh(&g->consent))
 			ice_generation_rest(g);
 		/* A check is sent again when it gets lost, a request for consent is not. */
 		if (!ice_consent_is_fresh(&g->consent) && !idle && g->nominating != g->path)
@@ -324,7 +324,9 @@ static void serve_consent(struct ice_generation *g, uint64_t now_us)
 {
 	switch (ice_consent_on_deadline(&g->consent, &g->agent->engine->random, now_us)) {
 	case ICE_CONSENT_NOTHING:
+		break;
 	case ICE_CONSENT_LAPSED:
+		ice_generation_rest(g);
 		break;
 	case ICE_CONSENT_ASK:
 		ice_check_ask_consent(g, now_us);

@@ -149,7 +149,8 @@ MUST_USE enum err ice_generation_create(struct ice_generation **ret, struct ice_
 /* Takes the peer's credentials. Return: OK, ERR_NO_MEMORY. */
 MUST_USE enum err ice_generation_set_remote(struct ice_generation *g, const char *ufrag,
 					    const char *pwd);
-/* The session is idle: forgets the questions for consent that nobody has answered. */
+/* Consent has lapsed while the session is idle: forgets the questions for it, which nobody has
+ * answered till then. */
 void ice_generation_rest(struct ice_generation *g);
 /* Nothing waits for an answer any more. */
 void ice_generation_stop(struct ice_generation *g);
