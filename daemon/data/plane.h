@@ -276,9 +276,8 @@ struct data_counters {
 	uint64_t tx_sent;     /* of these: sent to a peer */
 	uint64_t tx_unrouted; /* of these: handed to control */
 	struct drop_counters tx_drops;
-	uint64_t
-		/* messages to the TUN that a packet was too long: see data_plane_set_path() */
-		tx_too_big;
+	/* messages to the TUN that a packet was too long: see data_plane_set_path() */
+	uint64_t tx_too_big;
 	uint64_t udp_in;      /* datagrams received, those that came joined singly */
 	uint64_t rx_injected; /* packets taken from data_plane_inject() */
 	uint64_t rx_tun;      /* of both: written to the TUN */
