@@ -11,6 +11,8 @@ struct memory {
 };
 
 double seconds(void);
+/* Of the process: other work of the machine does not count. */
+double cpu_seconds(void);
 struct memory memory_now(void);
 /* The growth, for each of @count. */
 void report(const char *what, struct memory from, struct memory to, size_t count, double took_s);

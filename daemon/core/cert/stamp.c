@@ -3,24 +3,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/base/compiler.h"
+#include "daemon/core/base/fnv.h"
+
 enum err stamp_table_init(struct stamp_table *t, size_t capacity)
 {
 	*t = (struct stamp_table){.capacity = capacity};
 	t->stamps = calloc(capacity ? capacity : 1, sizeof(*t->stamps));
-	return t->stamps ? OK : ERR_NO_MEMORY;
+	return t->stamps ? table_init(&t->names, capacity) : ERR_NO_MEMORY;
 }
 
 void stamp_table_fini(struct stamp_table *t)
 {
+	table_fini(&t->names);
 	free(t->stamps);
 	*t = (struct stamp_table){0};
 }
 
+static uint64_t hash_of(const char *name)
+{
+	return fnv_hash(FNV_SEED, name, strlen(name));
+}
+
 static struct stamp *find(const struct stamp_table *t, const char *name)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		if (strcmp(t->stamps[i].name, name) == 0)
-			return &t->stamps[i];
+	for (struct table_node *n = table_first(&t->names, hash_of(name)); n; n = n->next) {
+		struct stamp *s = container_of(n, struct stamp, node);
+
+		if (strcmp(s->name, name) == 0)
+			return s;
 	}
 	return NULL;
 }
@@ -43,7 +54,10 @@ static struct stamp *place(struct stamp_table *t, uint64_t stamp_us)
 		if (t->stamps[i].stamp_us < lowest->stamp_us)
 			lowest = &t->stamps[i];
 	}
-	return t->count > 0 && lowest->stamp_us < stamp_us ? lowest : NULL;
+	if (t->count == 0 || lowest->stamp_us >= stamp_us)
+		return NULL;
+	table_remove(&t->names, hash_of(lowest->name), &lowest->node);
+	return lowest;
 }
 
 void stamp_set(struct stamp_table *t, const char *name, uint64_t stamp_us)
@@ -59,6 +73,7 @@ void stamp_set(struct stamp_table *t, const char *name, uint64_t stamp_us)
 			return;
 		*s = (struct stamp){0};
 		memcpy(s->name, name, len + 1);
+		table_add(&t->names, hash_of(name), &s->node);
 	}
 	if (stamp_us > s->stamp_us)
 		s->stamp_us = stamp_us;

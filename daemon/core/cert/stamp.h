@@ -13,17 +13,20 @@
 #include <stdint.h>
 
 #include "daemon/core/base/err.h"
+#include "daemon/core/base/table.h"
 #include "daemon/core/cert/identifier.h"
 
 struct stamp {
 	char name[IDENTIFIER_BYTES];
 	uint64_t stamp_us;
+	struct table_node node;
 };
 
 struct stamp_table {
 	struct stamp *stamps;
 	size_t count;
 	size_t capacity;
+	struct table names;
 };
 
 /* Return: OK, ERR_NO_MEMORY. */

@@ -23,6 +23,7 @@
 #include "daemon/core/base/err.h"
 #include "daemon/core/base/heap.h"
 #include "daemon/core/base/netaddr.h"
+#include "daemon/core/base/table.h"
 #include "daemon/core/ice/checklist.h"
 #include "daemon/core/ice/consent.h"
 #include "daemon/core/ice/description.h"
@@ -73,7 +74,7 @@ struct ice_early {
 
 struct ice_generation {
 	struct ice_agent *agent;
-	struct ice_generation *next_in_table;
+	struct table_node by_ufrag;
 	uint32_t number;
 	char ufrag[ICE_OUR_UFRAG_BYTES + 1];
 	char pwd[ICE_OUR_PWD_BYTES + 1];

@@ -111,7 +111,7 @@ void ice_check_keep_alive(struct ice_generation *g, struct ice_pair *p, uint64_t
 
 void ice_check_trigger(struct ice_generation *g, size_t index)
 {
-	struct ice_request_table *t = &g->agent->engine->requests;
+	struct table *t = &g->agent->engine->requests;
 	struct ice_pair *p = &g->list.pairs[index];
 
 	if (stun_transaction_is_active(&p->check.txn)) {
@@ -292,7 +292,7 @@ static void set_valid(struct ice_generation *g, struct ice_pair *p, const struct
 static void on_check_success(struct ice_generation *g, struct ice_pair *p, struct ice_request *r,
 			     const struct netaddr *mapped, uint64_t now_us)
 {
-	struct ice_request_table *t = &g->agent->engine->requests;
+	struct table *t = &g->agent->engine->requests;
 	bool nominate = r->nominate;
 
 	ice_request_stop(t, &p->cancelled);

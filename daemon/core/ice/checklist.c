@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/core/ice/hash.h"
+#include "daemon/core/base/fnv.h"
 
 #define FIRST_ROOM 2
 
 void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling,
-			struct ice_request_table *requests)
+			struct table *requests)
 {
 	*l = (struct ice_checklist){
 		.controlling = controlling, .max_pairs = max_pairs, .requests = requests};
@@ -25,7 +25,7 @@ void ice_checklist_fini(struct ice_checklist *l)
 /* Collisions only make two foundations share their order. */
 static uint64_t hash_foundation(uint64_t h, const char *text)
 {
-	return ice_hash(h, text, strnlen(text, ICE_FOUNDATION_MAX_BYTES));
+	return fnv_hash(h, text, strnlen(text, ICE_FOUNDATION_MAX_BYTES));
 }
 
 static uint64_t pair_priority(const struct ice_checklist *l, uint32_t local, uint32_t remote)
@@ -130,7 +130,7 @@ enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_cand
 		.addr = c->addr,
 		.priority = c->priority > ICE_PRIORITY_MAX ? ICE_PRIORITY_MAX : c->priority,
 		.type = c->type,
-		.foundation = hash_foundation(ICE_HASH_SEED, c->foundation),
+		.foundation = hash_foundation(FNV_SEED, c->foundation),
 	};
 
 	if (!r) {

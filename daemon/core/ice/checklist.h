@@ -86,7 +86,7 @@ struct ice_pair {
 
 struct ice_checklist {
 	bool controlling;
-	struct ice_request_table *requests; /* where those of pairs are; NULL: there are none */
+	struct table *requests; /* where those of pairs are; NULL: there are none */
 	struct ice_pair *pairs;
 	size_t pair_count, pair_room, max_pairs;
 	size_t state_count[ICE_PAIR_FAILED + 1];
@@ -105,7 +105,7 @@ struct ice_checklist {
 
 /* @requests: as in the struct. */
 void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling,
-			struct ice_request_table *requests);
+			struct table *requests);
 /* Gives back the room for pairs that may come. */
 void ice_checklist_rest(struct ice_checklist *l);
 void ice_checklist_fini(struct ice_checklist *l);

@@ -21,18 +21,14 @@ static bool params_are_valid(const struct ice_engine_params *p)
 
 static enum err init_tables(struct ice_engine *e, size_t max_sockets)
 {
-	size_t buckets = 64;
-	enum err err;
+	enum err err = table_init(&e->ufrags, 2 * e->max_agents);
 
-	while (buckets < 2 * e->max_agents)
-		buckets *= 2;
-	e->ufrags = calloc(buckets, sizeof(struct ice_generation *));
-	e->ufrag_mask = buckets - 1;
-	err = e->ufrags ? ice_locals_init(&e->locals, max_sockets) : ERR_NO_MEMORY;
+	if (err == OK)
+		err = ice_locals_init(&e->locals, max_sockets);
 	if (err == OK)
 		err = ice_gatherer_init(&e->gatherer, max_sockets);
 	if (err == OK)
-		err = ice_request_table_init(&e->requests, 4 * e->max_agents);
+		err = table_init(&e->requests, 4 * e->max_agents);
 	if (err == OK)
 		err = heap_init(&e->timers, e->max_agents);
 	if (err == OK)
@@ -75,10 +71,10 @@ void ice_engine_destroy(struct ice_engine *e)
 		ice_agent_close(e->agents, 0);
 	fifo_fini(&e->transmits);
 	heap_fini(&e->timers);
-	ice_request_table_fini(&e->requests);
+	table_fini(&e->requests);
 	ice_gatherer_fini(&e->gatherer);
 	ice_locals_fini(&e->locals);
-	free(e->ufrags);
+	table_fini(&e->ufrags);
 	free(e);
 }
 

@@ -1,14 +1,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/base/fnv.h"
 #include "daemon/core/ice/agent.h"
-#include "daemon/core/ice/hash.h"
 #include "daemon/core/ice/private.h"
 
 /* Our fragments are random, so strangers cannot lengthen a chain. */
-static struct ice_generation **bucket_of(const struct ice_engine *e, const void *ufrag, size_t len)
+static uint64_t hash_of(const void *ufrag)
 {
-	return &e->ufrags[ice_hash(ICE_HASH_SEED, ufrag, len) & e->ufrag_mask];
+	return fnv_hash(FNV_SEED, ufrag, ICE_OUR_UFRAG_BYTES);
 }
 
 struct ice_generation *ice_generation_find(const struct ice_engine *e, const uint8_t *ufrag,
@@ -16,7 +16,9 @@ struct ice_generation *ice_generation_find(const struct ice_engine *e, const uin
 {
 	if (len != ICE_OUR_UFRAG_BYTES)
 		return NULL;
-	for (struct ice_generation *g = *bucket_of(e, ufrag, len); g; g = g->next_in_table) {
+	for (struct table_node *n = table_first(&e->ufrags, hash_of(ufrag)); n; n = n->next) {
+		struct ice_generation *g = container_of(n, struct ice_generation, by_ufrag);
+
 		if (memcmp(g->ufrag, ufrag, len) == 0)
 			return g;
 	}
@@ -38,7 +40,6 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 {
 	struct ice_engine *e = a->engine;
 	struct ice_generation *g = calloc(1, sizeof(*g));
-	struct ice_generation **bucket;
 
 	if (!g)
 		return ERR_NO_MEMORY;
@@ -57,9 +58,7 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 		make_text(&e->random, g->ufrag, ICE_OUR_UFRAG_BYTES);
 	} while (ice_generation_find(e, (const uint8_t *)g->ufrag, ICE_OUR_UFRAG_BYTES));
 	make_text(&e->random, g->pwd, ICE_OUR_PWD_BYTES);
-	bucket = bucket_of(e, g->ufrag, ICE_OUR_UFRAG_BYTES);
-	g->next_in_table = *bucket;
-	*bucket = g;
+	table_add(&e->ufrags, hash_of(g->ufrag), &g->by_ufrag);
 	*ret = g;
 	return OK;
 }
@@ -101,18 +100,9 @@ void ice_generation_stop(struct ice_generation *g)
 
 void ice_generation_destroy(struct ice_generation *g)
 {
-	struct ice_engine *e;
-
 	if (!g)
 		return;
-	e = g->agent->engine;
-	for (struct ice_generation **p = bucket_of(e, g->ufrag, ICE_OUR_UFRAG_BYTES); *p;
-	     p = &(*p)->next_in_table) {
-		if (*p == g) {
-			*p = g->next_in_table;
-			break;
-		}
-	}
+	table_remove(&g->agent->engine->ufrags, hash_of(g->ufrag), &g->by_ufrag);
 	ice_generation_stop(g);
 	ice_checklist_fini(&g->list);
 	free(g->early);

@@ -9,6 +9,7 @@
 #include "daemon/core/base/fifo.h"
 #include "daemon/core/base/heap.h"
 #include "daemon/core/base/random.h"
+#include "daemon/core/base/table.h"
 #include "daemon/core/ice/agent.h"
 #include "daemon/core/ice/engine.h"
 #include "daemon/core/ice/gatherer.h"
@@ -24,10 +25,9 @@ struct ice_engine {
 	struct ice_locals locals;
 	struct ice_gatherer gatherer;
 	struct ice_pacer pacer;
-	struct ice_request_table requests;
-	struct ice_generation **ufrags; /* buckets */
-	size_t ufrag_mask;
-	struct heap timers; /* of agents */
+	struct table requests; /* by transaction id */
+	struct table ufrags;   /* generations, by our fragment */
+	struct heap timers;    /* of agents */
 	struct fifo transmits;
 	struct drop_counters drops;
 	struct ice_agent *agents; /* utlist */

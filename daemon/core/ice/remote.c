@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/base/fnv.h"
 #include "daemon/core/ice/agent.h"
-#include "daemon/core/ice/hash.h"
 #include "daemon/core/ice/private.h"
 
 void ice_agent_get_description(const struct ice_agent *a, struct ice_description *ret)
@@ -111,7 +111,7 @@ static enum err trickle(struct ice_generation *g, uint64_t now_us, const struct 
 
 static uint64_t hash_ufrag(const char *ufrag)
 {
-	return ice_hash(ICE_HASH_SEED, ufrag, strlen(ufrag));
+	return fnv_hash(FNV_SEED, ufrag, strlen(ufrag));
 }
 
 /* The oldest gives way. Return: OK, ERR_LIMIT without memory. */

@@ -1,10 +1,9 @@
 /*
- * Requests that wait for their answer, and the table that finds them by transaction id.
+ * Requests that wait for their answer, found by transaction id.
  *
- * A request is embedded in its owner (a pair, a gatherer's slot); the table links requests, it does
- * not hold them, so it needs no memory of its own beyond the buckets made at creation. A request is
- * active exactly as long as it is in the table. Transaction ids are 96 random bits of ours: no
- * stranger can choose where in the table anything goes.
+ * A request is embedded in its owner (a pair, a gatherer's slot). It is active exactly as long as
+ * it is in the table. Transaction ids are 96 random bits of ours: no stranger can choose where in
+ * the table anything goes.
  */
 #ifndef ICETUN_ICE_REQUEST_H
 #define ICETUN_ICE_REQUEST_H
@@ -15,6 +14,7 @@
 
 #include "daemon/core/base/err.h"
 #include "daemon/core/base/random.h"
+#include "daemon/core/base/table.h"
 #include "daemon/core/stun/transaction.h"
 
 enum ice_request_kind {
@@ -25,7 +25,7 @@ enum ice_request_kind {
 
 struct ice_request {
 	struct stun_transaction txn;
-	struct ice_request *next;
+	struct table_node by_txid;
 	void *owner;
 	enum ice_request_kind kind;
 	uint16_t pair; /* index in the checklist */
@@ -35,29 +35,17 @@ struct ice_request {
 	uint64_t tie_breaker;
 };
 
-struct ice_request_table {
-	struct ice_request **buckets;
-	size_t mask;
-};
-
-/* @expected: how many requests are usually in the table. Return: OK, ERR_NO_MEMORY. */
-MUST_USE enum err ice_request_table_init(struct ice_request_table *t, size_t expected);
-void ice_request_table_fini(struct ice_request_table *t);
-
 /* Starts @r, which is stopped first if active: a fresh transaction id, times as of @now_us. */
-void ice_request_start(struct ice_request_table *t, struct ice_request *r,
-		       const struct random_source *random, uint64_t now_us, uint64_t rto_us,
-		       uint8_t rc, uint8_t rm);
+void ice_request_start(struct table *t, struct ice_request *r, const struct random_source *random,
+		       uint64_t now_us, uint64_t rto_us, uint8_t rc, uint8_t rm);
 /* Ends @r; fine when it is not active. */
-void ice_request_stop(struct ice_request_table *t, struct ice_request *r);
+void ice_request_stop(struct table *t, struct ice_request *r);
 /* Takes over the activity of @from into @to, which must not be active. */
-void ice_request_move(struct ice_request_table *t, struct ice_request *to,
-		      struct ice_request *from);
+void ice_request_move(struct table *t, struct ice_request *to, struct ice_request *from);
 /* @to is a copy of @from, whose memory goes away. */
-void ice_request_relocate(struct ice_request_table *t, struct ice_request *to,
-			  const struct ice_request *from);
+void ice_request_relocate(struct table *t, struct ice_request *to, const struct ice_request *from);
 /* Return: the active request with this id, or NULL. */
-struct ice_request *ice_request_find(const struct ice_request_table *t,
+struct ice_request *ice_request_find(const struct table *t,
 				     const uint8_t txid[static STUN_TXID_BYTES]);
 
 #endif

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/base/fnv.h"
 #include "daemon/core/ice/agent.h"
-#include "daemon/core/ice/hash.h"
 #include "daemon/core/ice/private.h"
 #include "daemon/core/stun/writer.h"
 
@@ -174,7 +174,7 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 
 void ice_respond_to_early(struct ice_generation *g, uint64_t now_us)
 {
-	uint64_t hash = ice_hash(ICE_HASH_SEED, g->remote_ufrag, strlen(g->remote_ufrag));
+	uint64_t hash = fnv_hash(FNV_SEED, g->remote_ufrag, strlen(g->remote_ufrag));
 
 	for (size_t i = 0; i < g->early_count; i++) {
 		if (g->early[i].remote_ufrag_hash == hash)
@@ -195,7 +195,7 @@ static void process(struct ice_generation *g, uint64_t now_us, struct ice_via vi
 		.use_candidate = stun_has(m, STUN_USE_CANDIDATE),
 		.priority = m->priority,
 		.from = *from,
-		.remote_ufrag_hash = ice_hash(ICE_HASH_SEED, remote_ufrag, remote_ufrag_len),
+		.remote_ufrag_hash = fnv_hash(FNV_SEED, remote_ufrag, remote_ufrag_len),
 	};
 
 	if (g == g->agent->old)

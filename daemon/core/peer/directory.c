@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "daemon/core/base/fnv.h"
 #include "daemon/core/cert/identifier.h"
 #include "daemon/core/peer/peer.h"
 
@@ -10,11 +11,36 @@ struct peer *directory_get(struct overlay *o, uint32_t number)
 	return &o->peers[number];
 }
 
-struct peer *directory_find_name(struct overlay *o, const char *name)
+static uint64_t name_hash(const char *name)
 {
-	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		if (o->peers[n].in_use && strcmp(o->peers[n].name, name) == 0)
-			return &o->peers[n];
+	return fnv_hash(FNV_SEED, name, strlen(name));
+}
+
+static uint64_t address_hash(const struct netaddr *a)
+{
+	return fnv_hash(FNV_SEED, a->ip, sizeof(a->ip));
+}
+
+static uint64_t xid_hash(const uint8_t xid[static SIGNAL_XID_BYTES])
+{
+	uint64_t h;
+
+	memcpy(&h, xid, sizeof(h));
+	return h;
+}
+
+static uint64_t known_hash(const struct peer *p)
+{
+	return p->name[0] ? name_hash(p->name) : address_hash(&p->address);
+}
+
+struct peer *directory_find_name(const struct overlay *o, const char *name)
+{
+	for (struct table_node *n = table_first(&o->known, name_hash(name)); n; n = n->next) {
+		struct peer *p = container_of(n, struct peer, known);
+
+		if (p->name[0] && strcmp(p->name, name) == 0)
+			return p;
 	}
 	return NULL;
 }
@@ -25,10 +51,10 @@ struct peer *directory_find_address(struct overlay *o, const struct netaddr *add
 
 	if (number <= ROUTE_MAX_PEER)
 		return directory_get(o, number);
-	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		struct peer *p = &o->peers[n];
+	for (struct table_node *n = table_first(&o->known, address_hash(address)); n; n = n->next) {
+		struct peer *p = container_of(n, struct peer, known);
 
-		if (p->in_use && !p->has_cert && netaddr_ip_equal(&p->address, address))
+		if (!p->name[0] && netaddr_ip_equal(&p->address, address))
 			return p;
 	}
 	return NULL;
@@ -46,41 +72,88 @@ static void forget(struct overlay *o, struct peer *p, uint64_t now_us)
 	peer_drop_sessions(o, p, now_us);
 	o->drops.count[DROP_NO_ROUTE] += packet_clear(o->pool, &p->queue);
 	heap_set(&o->timers, &p->timer, DEADLINE_NONE);
-	route_table_remove_target(o->routes, p->number);
-	event_push(o, OVERLAY_EVENT_ROUTES, p->number);
+	if (p->has_cert) {
+		route_table_remove_target(o->routes, p->number);
+		event_push(o, OVERLAY_EVENT_ROUTES, p->number);
+	}
 	event_push(o, OVERLAY_EVENT_PEER_FORGOTTEN, p->number);
+	directory_end_lookup(o, p);
+	table_remove(&o->known, known_hash(p), &p->known);
 	p->in_use = false;
+	p->next_free = o->free_peer;
+	o->free_peer = p->number + 1;
 }
 
-struct peer *directory_add(struct overlay *o, uint64_t now_us)
+/* All numbers are in use. */
+static struct peer *longest_idle(struct overlay *o)
 {
 	struct peer *idle = NULL;
 
-	for (uint32_t n = 0; n < o->params.max_peers; n++) {
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
 		struct peer *p = &o->peers[n];
 
-		if (!p->in_use) {
-			peer_init(p, n, now_us);
-			if (n >= o->peer_limit)
-				o->peer_limit = n + 1;
-			return p;
-		}
 		if ((p->state == OVERLAY_PEER_IDLE || p->state == OVERLAY_PEER_FAILED) &&
 		    !p->wants_connection && (!idle || p->since_us < idle->since_us))
 			idle = p;
 	}
-	if (!idle)
-		return NULL;
-	forget(o, idle, now_us);
-	peer_init(idle, idle->number, now_us);
 	return idle;
+}
+
+static struct peer *add(struct overlay *o, uint64_t now_us)
+{
+	struct peer *p;
+
+	if (!o->free_peer && o->peer_limit == o->params.max_peers) {
+		p = longest_idle(o);
+		if (!p)
+			return NULL;
+		forget(o, p, now_us);
+	}
+	if (o->free_peer) {
+		p = &o->peers[o->free_peer - 1];
+		o->free_peer = p->next_free;
+	} else {
+		p = &o->peers[o->peer_limit++];
+	}
+	peer_init(p, (uint32_t)(p - o->peers), now_us);
+	return p;
+}
+
+struct peer *directory_add_name(struct overlay *o, uint64_t now_us, const char *name)
+{
+	struct peer *p = add(o, now_us);
+
+	if (!p)
+		return NULL;
+	memcpy(p->name, name, strlen(name) + 1);
+	table_add(&o->known, known_hash(p), &p->known);
+	return p;
+}
+
+struct peer *directory_add_address(struct overlay *o, uint64_t now_us,
+				   const struct netaddr *address)
+{
+	struct peer *p = add(o, now_us);
+
+	if (!p)
+		return NULL;
+	p->address = *address;
+	table_add(&o->known, known_hash(p), &p->known);
+	return p;
+}
+
+/* The name belongs to the address that was looked up. */
+static void set_name(struct overlay *o, struct peer *p, const char *name)
+{
+	table_remove(&o->known, known_hash(p), &p->known);
+	memcpy(p->name, name, strlen(name) + 1);
+	table_add(&o->known, known_hash(p), &p->known);
 }
 
 static void add_routes(struct overlay *o, const struct peer *p)
 {
 	const struct cert *c = &p->cert;
 
-	route_table_remove_target(o->routes, p->number);
 	for (size_t i = 0; i < c->address_count; i++) {
 		struct netprefix one = netprefix_of(&c->addresses[i], UINT8_MAX);
 
@@ -117,7 +190,7 @@ enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
 		forget(o, p, now_us);
 		p = named;
 	} else if (!p) {
-		p = named ? named : directory_add(o, now_us);
+		p = named ? named : directory_add_name(o, now_us, cert.name);
 	}
 	if (!p)
 		return DROP_LIMIT;
@@ -127,13 +200,41 @@ enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
 	changed = !p->has_cert || memcmp(&p->cert, &cert, sizeof(cert)) != 0;
 	if (p->has_cert && memcmp(p->cert.noise_public, cert.noise_public, DH_BYTES) != 0)
 		peer_drop_sessions(o, p, now_us);
+	/* Goes through the whole table, so not for a peer that is new. */
+	if (p->has_cert && changed)
+		route_table_remove_target(o->routes, p->number);
 	p->cert = cert;
 	p->has_cert = true;
-	memcpy(p->name, cert.name, sizeof(p->name));
+	if (!p->name[0])
+		set_name(o, p, cert.name);
 	if (changed)
 		add_routes(o, p);
 	*ret = p;
 	return OK;
+}
+
+void directory_begin_lookup(struct overlay *o, struct peer *p)
+{
+	directory_end_lookup(o, p);
+	random_bytes(&o->random, p->lookup_xid, sizeof(p->lookup_xid));
+	table_add(&o->lookups, xid_hash(p->lookup_xid), &p->looked);
+}
+
+void directory_end_lookup(struct overlay *o, struct peer *p)
+{
+	table_remove(&o->lookups, xid_hash(p->lookup_xid), &p->looked);
+}
+
+struct peer *directory_find_lookup(const struct overlay *o,
+				   const uint8_t xid[static SIGNAL_XID_BYTES])
+{
+	for (struct table_node *n = table_first(&o->lookups, xid_hash(xid)); n; n = n->next) {
+		struct peer *p = container_of(n, struct peer, looked);
+
+		if (memcmp(p->lookup_xid, xid, SIGNAL_XID_BYTES) == 0)
+			return p;
+	}
+	return NULL;
 }
 
 void directory_send_lookup(struct overlay *o, struct peer *p)
@@ -150,14 +251,9 @@ void directory_send_lookup(struct overlay *o, struct peer *p)
 
 enum err directory_on_found(struct overlay *o, uint64_t now_us, const struct signal_message *m)
 {
-	struct peer *p = NULL, *learned;
+	struct peer *p = directory_find_lookup(o, m->xid), *learned;
 	enum err e;
 
-	for (uint32_t n = 0; n < o->peer_limit && !p; n++) {
-		if (o->peers[n].in_use && o->peers[n].state == OVERLAY_PEER_LOOKUP &&
-		    memcmp(o->peers[n].lookup_xid, m->xid, sizeof(m->xid)) == 0)
-			p = &o->peers[n];
-	}
 	if (!p)
 		return DROP_STALE;
 	e = directory_learn(o, now_us, m->certificate, m->certificate_len, p, &learned);

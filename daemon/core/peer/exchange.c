@@ -404,10 +404,9 @@ static enum err on_offer(struct overlay *o, uint64_t now_us, const struct signal
 	if (!identifier_is_valid(m->from) || strcmp(m->from, o->own.name) == 0)
 		return DROP_IDENTITY;
 	if (!p) {
-		p = directory_add(o, now_us);
+		p = directory_add_name(o, now_us, m->from);
 		if (!p)
 			return DROP_LIMIT;
-		memcpy(p->name, m->from, sizeof(p->name));
 	}
 	return exchange_on_offer(o, p, now_us, m->xid, m->body, m->body_len);
 }

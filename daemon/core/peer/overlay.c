@@ -61,6 +61,12 @@ static enum err create_parts(struct overlay *o, const struct overlay_params *par
 	*o->noise = *params->noise;
 	e = heap_init(&o->timers, params->max_peers);
 	if (e == OK)
+		e = table_init(&o->known, params->max_peers);
+	if (e == OK)
+		e = table_init(&o->lookups, params->max_peers / 4);
+	if (e == OK)
+		e = table_init(&o->sessions, params->max_peers);
+	if (e == OK)
 		e = fifo_init(&o->frames, FRAME_QUEUE_BYTES);
 	if (e == OK)
 		e = fifo_init(&o->datagrams, DATAGRAM_QUEUE_BYTES);
@@ -140,6 +146,9 @@ void overlay_destroy(struct overlay *o)
 	fifo_fini(&o->datagrams);
 	fifo_fini(&o->inject);
 	stamp_table_fini(&o->stamps);
+	table_fini(&o->sessions);
+	table_fini(&o->lookups);
+	table_fini(&o->known);
 	heap_fini(&o->timers);
 	free(o->peers);
 	secret_free(o->noise);
@@ -422,10 +431,9 @@ enum err overlay_on_packet(struct overlay *o, uint64_t now_us, const uint8_t *pa
 	if (!p) {
 		if (!directory_is_overlay_address(o, &inner.destination) || !event_has_room(o))
 			return drop_count(&o->drops, DROP_NO_ROUTE);
-		p = directory_add(o, now_us);
+		p = directory_add_address(o, now_us, &inner.destination);
 		if (!p)
 			return drop_count(&o->drops, DROP_LIMIT);
-		p->address = inner.destination;
 	}
 	idle_on_use(o, p, now_us);
 	if (p->current && p->current->has_path && p->current->shared && !p->asleep) {
@@ -474,10 +482,9 @@ enum err overlay_connect(struct overlay *o, uint64_t now_us, const char *name, u
 		return ERR_INVALID;
 	p = directory_find_name(o, name);
 	if (!p) {
-		p = directory_add(o, now_us);
+		p = directory_add_name(o, now_us, name);
 		if (!p)
 			return ERR_LIMIT;
-		memcpy(p->name, name, strlen(name) + 1);
 	}
 	*ret_peer = p->number;
 	p->pause_us = 0;

@@ -61,6 +61,8 @@ void peer_set_state(struct overlay *o, struct peer *p, uint64_t now_us,
 	e->old_state = p->state;
 	e->state = state;
 	e->reason = reason;
+	if (p->state == OVERLAY_PEER_LOOKUP && state != OVERLAY_PEER_LOOKUP)
+		directory_end_lookup(o, p);
 	p->state = state;
 	p->reason = reason;
 	p->since_us = now_us;
@@ -130,7 +132,7 @@ static void attempt(struct overlay *o, struct peer *p, uint64_t now_us)
 	p->retry_us = now_us + US_PER_S;
 	p->give_up_us = now_us + OFFER_GIVE_UP_US;
 	if (!p->has_cert) {
-		random_bytes(&o->random, p->lookup_xid, sizeof(p->lookup_xid));
+		directory_begin_lookup(o, p);
 		peer_set_state(o, p, now_us, OVERLAY_PEER_LOOKUP, OVERLAY_REASON_NONE);
 		directory_send_lookup(o, p);
 		return;

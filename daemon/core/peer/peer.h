@@ -41,6 +41,7 @@
 
 #include "daemon/core/base/fifo.h"
 #include "daemon/core/base/heap.h"
+#include "daemon/core/base/table.h"
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/noise/handshake.h"
 #include "daemon/core/peer/control.h"
@@ -82,6 +83,7 @@ struct session_secret {
 struct session {
 	uint32_t peer;
 	uint32_t local_index;
+	struct table_node by_index;
 	uint32_t remote_index;
 	bool initiator;
 	uint8_t xid[SIGNAL_XID_BYTES];
@@ -150,6 +152,9 @@ struct peer {
 	bool has_cert;
 	bool wants_connection; /* something waits for this peer */
 	uint32_t number;
+	uint32_t next_free;	  /* not in use: the number after it of the free ones + 1, or 0 */
+	struct table_node known;  /* by name, or by address while there is no name */
+	struct table_node looked; /* in LOOKUP: by lookup_xid */
 	char name[sizeof(((struct cert *)NULL)->name)]; /* "" while only the address is known */
 	struct netaddr address; /* what the lookup asks for while there is no name */
 	struct cert cert;
@@ -204,6 +209,10 @@ struct overlay {
 	uint64_t closing_us;
 	struct peer *peers;
 	uint32_t peer_limit; /* numbers in use are below it */
+	uint32_t free_peer;  /* the first free number below it + 1, or 0 */
+	/* All have their room from the start; a chain longer than one or two entries costs time
+	 * alone, and nobody can make it longer than there are peers. */
+	struct table known, lookups, sessions;
 	struct heap timers;
 	struct route_table *routes;
 	struct packet_pool *pool;
@@ -235,11 +244,20 @@ void frame_send(struct overlay *o, const struct signal_message *m);
 
 /* directory.c */
 struct peer *directory_get(struct overlay *o, uint32_t number);
-struct peer *directory_find_name(struct overlay *o, const char *name);
+struct peer *directory_find_name(const struct overlay *o, const char *name);
 /* The peer that @address is routed to, or NULL. */
 struct peer *directory_find_address(struct overlay *o, const struct netaddr *address);
-/* A free slot, or that of an idle peer that nobody needs; NULL when all are busy. */
-struct peer *directory_add(struct overlay *o, uint64_t now_us);
+/* Makes a peer of which nothing but this is known: in a free slot, or in that of an idle peer that
+ * nobody needs; NULL when all are busy. @name: not known yet, ends with a NUL. */
+struct peer *directory_add_name(struct overlay *o, uint64_t now_us, const char *name);
+struct peer *directory_add_address(struct overlay *o, uint64_t now_us,
+				   const struct netaddr *address);
+/* @p enters LOOKUP with a new exchange id, or leaves it. */
+void directory_begin_lookup(struct overlay *o, struct peer *p);
+void directory_end_lookup(struct overlay *o, struct peer *p);
+/* Return: the peer in LOOKUP with this exchange id, or NULL. */
+struct peer *directory_find_lookup(const struct overlay *o,
+				   const uint8_t xid[static SIGNAL_XID_BYTES]);
 /* Verifies @buf and learns it for @p, or for the peer it names where @p is NULL.
  * Return: OK with *ret, DROP_*. */
 MUST_USE enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,

@@ -75,15 +75,14 @@ void overlay_on_link(struct overlay *o, uint64_t now_us, bool up)
 
 static struct peer *peer_of_xid(struct overlay *o, const uint8_t xid[static SIGNAL_XID_BYTES])
 {
+	struct peer *looked = directory_find_lookup(o, xid);
+
+	if (looked)
+		return looked;
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
 		struct peer *p = &o->peers[n];
 
-		if (!p->in_use)
-			continue;
-		if (p->state == OVERLAY_PEER_LOOKUP &&
-		    memcmp(p->lookup_xid, xid, SIGNAL_XID_BYTES) == 0)
-			return p;
-		if (p->next && p->next->initiator &&
+		if (p->in_use && p->next && p->next->initiator &&
 		    memcmp(p->next->xid, xid, SIGNAL_XID_BYTES) == 0)
 			return p;
 	}

@@ -36,10 +36,10 @@ struct session *session_of_index(struct peer *p, uint32_t local_index)
 	return s && s->secret ? s : NULL;
 }
 
-static bool index_is_taken(struct overlay *o, uint32_t index)
+static bool index_is_taken(const struct overlay *o, uint32_t index)
 {
-	for (uint32_t n = 0; n < o->peer_limit; n++) {
-		if (o->peers[n].in_use && find(&o->peers[n], index))
+	for (struct table_node *n = table_first(&o->sessions, index); n; n = n->next) {
+		if (container_of(n, struct session, by_index)->local_index == index)
 			return true;
 	}
 	return false;
@@ -59,6 +59,7 @@ enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 	do {
 		s->local_index = random_u32(&o->random);
 	} while (s->local_index == 0 || index_is_taken(o, s->local_index));
+	table_add(&o->sessions, s->local_index, &s->by_index);
 	*ret = s;
 	return OK;
 }
@@ -85,7 +86,7 @@ enum err session_create(struct overlay *o, struct peer *p, uint64_t now_us, bool
 		return e;
 	e = session_open_agent(o, p, s, now_us);
 	if (e != OK) {
-		free(s);
+		session_destroy(o, s, now_us);
 		return e;
 	}
 	*ret = s;
@@ -108,6 +109,7 @@ void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
 		event_push(o, OVERLAY_EVENT_SESSION_REMOVE, s->peer)->session = s->local_index;
 	if (s->agent)
 		ice_agent_close(s->agent, now_us);
+	table_remove(&o->sessions, s->local_index, &s->by_index);
 	noise_destroy(s->noise);
 	aead_destroy(s->key);
 	secret_pool_put(&o->secrets, s->secret);

@@ -13,7 +13,7 @@
 static void found_while_active(void **state)
 {
 	static struct ice_request r[COUNT];
-	struct ice_request_table t;
+	struct table t;
 	struct random_seeded seed;
 	struct random_source random;
 	uint8_t old[STUN_TXID_BYTES];
@@ -22,7 +22,7 @@ static void found_while_active(void **state)
 	random_seeded_init(&seed, 1);
 	random = random_seeded_source(&seed);
 	memset(r, 0, sizeof(r));
-	assert_int_equal(ice_request_table_init(&t, 10), OK);
+	assert_int_equal(table_init(&t, 10), OK);
 	for (size_t i = 0; i < COUNT; i++)
 		ice_request_start(&t, &r[i], &random, 0, STUN_RTO_US, 7, 16);
 	for (size_t i = 0; i < COUNT; i++)
@@ -38,20 +38,20 @@ static void found_while_active(void **state)
 	ice_request_start(&t, &r[1], &random, 0, STUN_RTO_US, 7, 16);
 	assert_null(ice_request_find(&t, old));
 	assert_ptr_equal(ice_request_find(&t, r[1].txn.txid), &r[1]);
-	ice_request_table_fini(&t);
+	table_fini(&t);
 }
 
 static void moved_with_its_times(void **state)
 {
 	struct ice_request from = {.pair = 3, .nominate = true}, to = {0};
-	struct ice_request_table t;
+	struct table t;
 	struct random_seeded seed;
 	struct random_source random;
 
 	(void)state;
 	random_seeded_init(&seed, 2);
 	random = random_seeded_source(&seed);
-	assert_int_equal(ice_request_table_init(&t, 1), OK);
+	assert_int_equal(table_init(&t, 1), OK);
 	ice_request_move(&t, &to, &from); /* not active: nothing to take over */
 	assert_false(stun_transaction_is_active(&to.txn));
 	ice_request_start(&t, &from, &random, 5, STUN_RTO_US, 7, 16);
@@ -63,7 +63,7 @@ static void moved_with_its_times(void **state)
 	assert_true(to.nominate);
 	ice_request_stop(&t, &to);
 	assert_null(ice_request_find(&t, to.txn.txid));
-	ice_request_table_fini(&t);
+	table_fini(&t);
 }
 
 int main(void)

@@ -1,0 +1,136 @@
+/* A host that can know four peers, and is asked for more. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/core/crypto/secret.h"
+#include "tests/support/mesh.h"
+
+#define PEERS 4
+
+static struct mesh mesh;
+#define alice (&mesh.hosts[0])
+#define bob   (&mesh.hosts[1])
+
+static bool registered(struct mesh *m)
+{
+	return overlay_is_registered(m->hosts[0].overlay) &&
+	       overlay_is_registered(m->hosts[1].overlay);
+}
+
+static bool both_connected(struct mesh *m)
+{
+	return mesh_state(&m->hosts[0], "bob") == OVERLAY_PEER_CONNECTED &&
+	       mesh_state(&m->hosts[1], "alice") == OVERLAY_PEER_CONNECTED;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	mesh_create(&mesh, 2, 5);
+	mesh.max_peers = PEERS;
+	mesh_restart(alice);
+	assert_true(mesh_run(&mesh, 10 * US_PER_S, registered));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mesh_destroy(&mesh);
+	return 0;
+}
+
+static size_t known_peers(void)
+{
+	struct overlay_peer_info info;
+	uint32_t cursor = 0;
+	size_t count = 0;
+
+	while (overlay_next_peer(alice->overlay, &cursor, &info))
+		count++;
+	return count;
+}
+
+/* Nobody has this name. */
+static enum err ask_for(unsigned int i, uint32_t *ret_peer)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "nobody%u", i);
+	return overlay_connect(alice->overlay, mesh.now_us, name, ret_peer);
+}
+
+static void a_name_is_one_peer(void **state)
+{
+	uint32_t first, again, other;
+
+	(void)state;
+	assert_int_equal(ask_for(0, &first), OK);
+	assert_int_equal(ask_for(1, &other), OK);
+	assert_int_equal(ask_for(0, &again), OK);
+	assert_true(first == again);
+	assert_true(first != other);
+	assert_int_equal(known_peers(), 2);
+}
+
+/* Packets for an address wait in one place, and leave when its owner is known under its name. */
+static void an_address_is_one_peer(void **state)
+{
+	(void)state;
+	mesh_send_packet(alice, bob, 64);
+	mesh_send_packet(alice, bob, 64);
+	assert_int_equal(known_peers(), 1);
+	assert_true(mesh_run(&mesh, 30 * US_PER_S, both_connected));
+	mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(bob->packets, 2);
+	assert_int_equal(known_peers(), 1);
+}
+
+static void the_longest_idle_makes_room(void **state)
+{
+	struct overlay_peer_info info;
+	uint32_t peers[PEERS], more;
+
+	(void)state;
+	for (unsigned int i = 0; i < PEERS; i++)
+		assert_int_equal(ask_for(i, &peers[i]), OK);
+	/* All are being looked up. */
+	assert_int_equal(ask_for(PEERS, &more), ERR_LIMIT);
+	mesh_run(&mesh, 20 * US_PER_S, NULL);
+	/* Nobody has answered: the attempts are over. More than twice around. */
+	for (unsigned int i = PEERS; i < 3 * PEERS + 1; i++) {
+		assert_int_equal(ask_for(i, &more), OK);
+		assert_int_equal(known_peers(), PEERS);
+		mesh_run(&mesh, 20 * US_PER_S, NULL);
+	}
+	assert_int_equal(mesh_state(alice, "nobody0"), OVERLAY_PEER_STATE_COUNT);
+	assert_int_equal(mesh_state(alice, "nobody12"), OVERLAY_PEER_FAILED);
+	assert_int_equal(overlay_peer(alice->overlay, more, &info), OK);
+	assert_string_equal(info.name, "nobody12");
+	/* A name that was forgotten is a new one. */
+	assert_int_equal(ask_for(0, &more), OK);
+	mesh_run(&mesh, 20 * US_PER_S, NULL);
+	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "bob", &more), OK);
+	assert_true(mesh_run(&mesh, 30 * US_PER_S, both_connected));
+	assert_int_equal(known_peers(), PEERS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_name_is_one_peer),
+		TEST(an_address_is_one_peer),
+		TEST(the_longest_idle_makes_room),
+	};
+
+	if (crypto_start() != OK)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
