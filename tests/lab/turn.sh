@@ -105,22 +105,22 @@ turn_state_is() { # HOST URI STATE
 	check_is "$1" "[t['state'] for t in s['turn'] if t['endpoint'] == '$2'] == ['$3']"
 }
 
-# turn_kill_under_pings HOST ADDRESS LIMIT: kills coturn for 2 s while HOST pings ADDRESS in the overlay;
-# at most LIMIT ms after its return there has to be a reply.
+# turn_kill_under_pings HOST ADDRESS LIMIT [SECONDS]: kills coturn for SECONDS (2) while HOST pings ADDRESS in
+# the overlay; at most LIMIT ms after its return there has to be a reply.
 turn_kill_under_pings() {
-	local since after ping
+	local since after ping away=${4-2}
 	lab_exec "$1" ping -D -i 0.05 "$2" >"$LAB_DIR/ping.killed" 2>&1 &
 	ping=$!
 	lab_wait 5 "packets go" turn_first_reply 0
 	lab_kill relay
-	sleep 2 # it takes its time
+	sleep "$away"
 	turn_start relay relay 203.0.113.2
 	since=$(lab_now_ms)
 	lab_wait 30 "a reply after coturn has come back" turn_first_reply "$since"
 	kill $ping
 	wait $ping || true
 	after=$(($(turn_first_reply "$since") - since))
-	ok "coturn was killed for 2 s; $after ms after its return the first reply"
+	ok "coturn was killed for $away s; $after ms after its return the first reply"
 	[ $after -le "$3" ] || lab_fail "that is more than $3 ms"
 }
 # turn_first_reply MS: when the first reply came after that time, in ms of the clock.

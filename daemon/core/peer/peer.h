@@ -334,6 +334,8 @@ void restart_on_moved(struct peer *p, uint64_t now_us, const struct ice_path *pa
 /* A control packet with an offer or an answer: its exchange id first. */
 enum err restart_on_control(struct overlay *o, struct peer *p, uint64_t now_us,
 			    const struct control_message *m);
+/* The allocation of @relay was lost; ICE does not know it yet. */
+void restart_on_relay_lost(struct overlay *o, uint64_t now_us, uint16_t relay);
 /* See overlay_on_unanswered(). */
 void restart_on_unanswered(struct overlay *o, struct peer *p, uint64_t now_us);
 /* A packet waits for a peer that is roaming. */

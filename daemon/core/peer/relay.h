@@ -37,7 +37,9 @@
  *   a stream has failed                   0.5 s later the round has, when nothing is left of it but
  *                                         silence over UDP
  *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if
- *                                         longer
+ *                                         longer. For 30 s after a loss: 250 ms, doubling to 1 s,
+ *                                         +-50 %, unless the server said something
+ *   after a loss                          at once when it had stood for 3 s; else 0.5 s, doubling
  *   replacement                           600 s before credentials expire, or with a third of their
  *                                         life left; again 5 s after it has failed, doubling to 60
  *                                         s
@@ -66,6 +68,10 @@
 #define RELAYS_LINGER_US	  (500 * US_PER_MS)
 #define RELAYS_RETRY_MIN_US	  (1 * US_PER_S)
 #define RELAYS_RETRY_MAX_US	  (300 * US_PER_S)
+#define RELAYS_STOOD_US		  (3 * US_PER_S)
+#define RELAYS_RETURN_US	  (30 * US_PER_S)
+#define RELAYS_RETURN_MIN_US	  (250 * US_PER_MS)
+#define RELAYS_RETURN_MAX_US	  (1 * US_PER_S)
 #define RELAYS_REPLACE_US	  (600 * US_PER_S)
 #define RELAYS_REPLACE_MIN_US	  (5 * US_PER_S)
 #define RELAYS_REPLACE_MAX_US	  (60 * US_PER_S)
@@ -89,7 +95,7 @@ enum relays_event_type {
 	RELAYS_EVENT_RETIRED,
 	/* It is after all. */
 	RELAYS_EVENT_OFFERED,
-	/* `relay` is gone. */
+	/* `relay` is gone; `is_lost`: we have not given it back. */
 	RELAYS_EVENT_DOWN,
 	/* Packets over `relay` to `peer` go another way now: see relays_describe(). */
 	RELAYS_EVENT_CHANNEL,
@@ -110,7 +116,7 @@ struct relays_event {
 	uint16_t preference;
 	uint32_t stream;
 	uint32_t server_id;
-	bool tls;
+	bool tls, is_lost;
 	struct netaddr relayed, mapped, server, peer;
 };
 

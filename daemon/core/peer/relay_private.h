@@ -76,6 +76,7 @@ struct relay_slot {
 	 * before. */
 	bool is_verifying;
 	bool in_doubt; /* not answered for a while: not offered */
+	bool is_lost;  /* it ended without our doing */
 	uint64_t verify_us, verify_since_us, verify_delay_us, verify_expires_us;
 	size_t path_count; /* that were marked */
 	bool is_silent;	   /* nothing comes over one of them */
@@ -127,6 +128,8 @@ struct relay_server {
 	bool was_stream;     /* the last allocation went over a stream */
 	/* When the next may begin: without an allocation, and for a replacement. */
 	uint64_t retry_us, retry_delay_us;
+	/* When its allocation was lost the last time, 0 = never; the next wait for its return. */
+	uint64_t lost_us, return_delay_us;
 	uint64_t replace_us, replace_delay_us;
 	uint64_t upgrade_us;
 	bool wants_spare; /* a second socket was asked for and has not come */

@@ -3,14 +3,17 @@
 
 #include "daemon/core/peer/relay_private.h"
 
-/* An allocation that stood for so long was no accident: its loss is answered at once. */
-#define STOOD_US (30 * US_PER_S)
-
 static uint64_t later(const struct relays *r, uint64_t now_us, uint64_t delay_us)
 {
 	uint64_t spread = delay_us / 5 * 2;
 
 	return now_us + delay_us - spread / 2 + random_below(&r->random, (uint32_t)spread + 1);
+}
+
+/* Of many clients that have lost the same server, and have seen it at the same moment. */
+static uint64_t much_later(const struct relays *r, uint64_t now_us, uint64_t delay_us)
+{
+	return now_us + delay_us / 2 + random_below(&r->random, (uint32_t)delay_us + 1);
 }
 
 /* Return: the present delay; the next one is twice as long. */
@@ -145,6 +148,14 @@ static void end_round(struct relays *r, size_t server)
 	drop_attempts(r, server, NULL);
 }
 
+/* It had an allocation of ours a moment ago, and has said nothing else since than that it is not
+ * there. */
+static bool is_returning(const struct relay_server *s, uint64_t now_us)
+{
+	return s->lost_us && now_us < s->lost_us + RELAYS_RETURN_US && s->said_us == 0 &&
+	       s->severity != RELAY_SEVERITY_ANSWER;
+}
+
 static void fail_round(struct relays *r, size_t server, uint64_t now_us)
 {
 	struct relay_server *s = &r->servers[server];
@@ -157,8 +168,13 @@ static void fail_round(struct relays *r, size_t server, uint64_t now_us)
 		s->upgrade_us = now_us + RELAYS_UPGRADE_US;
 		return;
 	}
-	delay = grow(&s->retry_delay_us, RELAYS_RETRY_MIN_US, RELAYS_RETRY_MAX_US);
-	s->retry_us = later(r, now_us, delay > s->said_us ? delay : s->said_us);
+	if (is_returning(s, now_us)) {
+		delay = grow(&s->return_delay_us, RELAYS_RETURN_MIN_US, RELAYS_RETURN_MAX_US);
+		s->retry_us = much_later(r, now_us, delay);
+	} else {
+		delay = grow(&s->retry_delay_us, RELAYS_RETRY_MIN_US, RELAYS_RETRY_MAX_US);
+		s->retry_us = later(r, now_us, delay > s->said_us ? delay : s->said_us);
+	}
 	server_set_state(s, now_us, OVERLAY_RELAY_WAITING);
 }
 
@@ -480,10 +496,18 @@ void server_on_lost(struct relays *r, const struct relay_slot *s, uint64_t now_u
 
 	server->severity = RELAY_SEVERITY_NONE;
 	note_problem(server, now_us, why);
-	if (now_us >= s->stands_us + STOOD_US)
+	server->lost_us = now_us;
+	if (now_us >= s->stands_us + RELAYS_STOOD_US) {
 		server->retry_delay_us = 0;
+		server->return_delay_us = 0;
+	}
 	if (server->has_round) {
 		server_set_state(server, now_us, OVERLAY_RELAY_TRYING);
+		/* It is back. What was asked while it was not has long pauses by now. */
+		if (why->problem == TURN_PROBLEM_GONE && !has_winner(r, s->server)) {
+			drop_attempts(r, s->server, NULL);
+			begin_round(server, now_us, server->target_count);
+		}
 		return;
 	}
 	/* The first time at once. */

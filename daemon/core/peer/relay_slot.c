@@ -337,6 +337,7 @@ static void fail(struct relays *r, struct relay_slot *s, uint64_t now_us,
 	/* server_* looks at what the slot was, when it is gone for everybody else. */
 	struct relay_slot was = *s;
 
+	s->is_lost = true;
 	slot_end(r, s);
 	if (was.server == RELAYS_NO_SERVER)
 		return;
@@ -498,6 +499,7 @@ bool slot_pop_event(struct relays *r, struct relay_slot *s, struct relays_event 
 		.stream = s->stream,
 		.server_id = s->server_id,
 		.tls = s->target.transport == TURN_TRANSPORT_TLS,
+		.is_lost = s->is_lost,
 		.mapped = s->mapped,
 		.server = s->target.address,
 	};

@@ -62,6 +62,8 @@ static void on_event(struct overlay *o, uint64_t now_us, const struct relays_eve
 		ice_engine_offer_relay(o->ice, now_us, e->relay, true);
 		break;
 	case RELAYS_EVENT_DOWN:
+		if (e->is_lost)
+			restart_on_relay_lost(o, now_us, e->relay);
 		ice_engine_remove_relay(o->ice, now_us, e->relay);
 		break;
 	case RELAYS_EVENT_CHANNEL:

@@ -14,6 +14,9 @@
  * a new one is offered. After 60 s without a path, not counting those without the rendezvous, it is
  * given up.
  *
+ * A TURN server that has lost an allocation has lost those of others, too: paths over it, and
+ * relayed ones that nothing comes back on, are not waited for any longer.
+ *
  * When both have the keys of a restart and it has found nothing for a second, though a packet waits
  * or what goes out is not answered, another one begins, then only after 2, 4 and each 8 s: what was
  * in the way may be gone, and ICE's own repetitions have become slow.
@@ -210,6 +213,24 @@ void restart_on_socket(struct overlay *o, uint64_t now_us, uint16_t socket,
 	}
 }
 
+static bool is_relayed(const struct ice_path *path)
+{
+	return path->relay != 0 || path->remote_type == ICE_CANDIDATE_RELAY;
+}
+
+void restart_on_relay_lost(struct overlay *o, uint64_t now_us, uint16_t relay)
+{
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		struct peer *p = &o->peers[n];
+
+		if (!p->in_use || !has_session(p) || !p->current->has_path)
+			continue;
+		if (p->current->path.relay == relay ||
+		    (p->unanswered_us && is_relayed(&p->current->path)))
+			restart_want(o, p, now_us, OVERLAY_RESTART_PATH_LOST);
+	}
+}
+
 enum err overlay_restart(struct overlay *o, uint64_t now_us, uint32_t peer)
 {
 	struct peer *p = directory_get(o, peer);
@@ -383,11 +404,6 @@ static void judge_upgrade(struct peer *p, uint64_t now_us)
 		r->hold_us = 0;
 	}
 	r->upgraded_us = 0;
-}
-
-static bool is_relayed(const struct ice_path *path)
-{
-	return path->relay != 0 || path->remote_type == ICE_CANDIDATE_RELAY;
 }
 
 void restart_on_moved(struct peer *p, uint64_t now_us, const struct ice_path *path)

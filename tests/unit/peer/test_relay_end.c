@@ -1,14 +1,14 @@
 /* Relays that end under a session: servers restart, streams break, UDP is blocked, hosts go. */
 #include "tests/unit/peer/relays.h"
 
-/* Both send; the app says each second that nothing comes. Return: how long until bob hears
- * alice. */
-static uint64_t back_after_us(void)
+/* Both send; the app says each second that nothing comes. Return: how long until bob hears alice,
+ * at most @limit_s. */
+static uint64_t silent_for_us(int limit_s)
 {
 	uint64_t since_us = mesh.now_us;
 
 	bob->packets = 0;
-	for (int i = 0; i < 15; i++) {
+	for (int i = 0; i < limit_s; i++) {
 		for (int k = 0; k < 5; k++) {
 			mesh_send_packet(alice, bob, 100);
 			mesh_send_packet(bob, alice, 100);
@@ -19,6 +19,18 @@ static uint64_t back_after_us(void)
 			overlay_on_unanswered(mesh.hosts[n].overlay, mesh.now_us, 0);
 	}
 	return UINT64_MAX;
+}
+
+static uint64_t back_after_us(void)
+{
+	return silent_for_us(15);
+}
+
+static void stop_server(size_t turn)
+{
+	mesh.turn[turn].config.silent = true;
+	mesh_break_streams(&mesh, &mesh.turn[turn]);
+	turn_server_restart(&mesh.turn[turn], mesh.now_us);
 }
 
 /* UDP ends under a session; the second server is one over TLS. */
@@ -73,9 +85,7 @@ static void stream_is_refused_for_a_while(void **state)
 	give(bob, &other, 1);
 	connect_both(4 * US_PER_S);
 	(void)mesh_run(&mesh, 60 * US_PER_S, NULL);
-	mesh.turn[0].config.silent = true;
-	mesh_break_streams(&mesh, &mesh.turn[0]);
-	turn_server_restart(&mesh.turn[0], mesh.now_us);
+	stop_server(0);
 	(void)mesh_run(&mesh, 2 * US_PER_S, NULL);
 	assert_true(info(alice, 0).is_stream_problem);
 	mesh.turn[0].config.silent = false;
@@ -99,6 +109,70 @@ static void server_restarts_under_a_session(void **state)
 	assert_in_range(back_after_us(), 0, 3 * US_PER_S);
 	(void)mesh_run(&mesh, US_PER_S, NULL);
 	assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+}
+
+/* One loss does not make the next one last longer: each is noticed after a second. */
+static void server_restarts_again_and_again(void **state)
+{
+	struct overlay_relay_server s = server(1, 0), other = server(1, 1);
+
+	(void)state;
+	give(alice, &s, 1);
+	give(bob, &other, 1);
+	connect_both(3 * US_PER_S);
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+		turn_server_restart(&mesh.turn[0], mesh.now_us);
+		turn_server_restart(&mesh.turn[1], mesh.now_us);
+		assert_in_range(back_after_us(), 0, 1600 * US_PER_MS);
+		(void)mesh_run(&mesh, US_PER_S, NULL);
+	}
+}
+
+/* What was asked for while it was away does not wait for its next repetition. */
+static void server_is_away_for_a_while(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+
+	(void)state;
+	give(alice, &s, 1);
+	connect_both(3 * US_PER_S);
+	for (int away_s = 1; away_s < 20; away_s += 3) {
+		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+		stop_server(0);
+		assert_int_equal(silent_for_us(away_s), UINT64_MAX);
+		mesh.turn[0].config.silent = false;
+		assert_in_range(back_after_us(), 0, 2 * US_PER_S);
+		(void)mesh_run(&mesh, US_PER_S, NULL);
+	}
+}
+
+/* It refuses connections for a while: tried often at first, and seldom later. */
+static void stream_server_is_away_for_a_while(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+	size_t before;
+
+	(void)state;
+	s.target_count = 0;
+	add_stream_target(&s, 0, TURN_TRANSPORT_TCP);
+	give(alice, &s, 1);
+	connect_both(3 * US_PER_S);
+	for (int away_s = 1; away_s < 20; away_s += 3) {
+		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+		stop_server(0);
+		assert_int_equal(silent_for_us(away_s), UINT64_MAX);
+		mesh.turn[0].config.silent = false;
+		assert_in_range(back_after_us(), 0, 2 * US_PER_S);
+		(void)mesh_run(&mesh, US_PER_S, NULL);
+	}
+	before = mesh_count(alice, OVERLAY_EVENT_STREAM_OPEN);
+	stop_server(0);
+	(void)mesh_run(&mesh, 30 * US_PER_S, NULL);
+	assert_in_range(mesh_count(alice, OVERLAY_EVENT_STREAM_OPEN) - before, 20, 60);
+	before = mesh_count(alice, OVERLAY_EVENT_STREAM_OPEN);
+	(void)mesh_run(&mesh, 600 * US_PER_S, NULL);
+	assert_in_range(mesh_count(alice, OVERLAY_EVENT_STREAM_OPEN) - before, 1, 12);
 }
 
 /* The allocation that follows takes a free place before the one that has gone, with the same socket
@@ -219,11 +293,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(udp_is_blocked_later),	     TEST(stream_that_breaks_is_made_again),
-		TEST(stream_is_refused_for_a_while), TEST(server_restarts_under_a_session),
-		TEST(ends_are_told_first),	     TEST(server_restarts_under_an_idle_session),
-		TEST(allocation_of_an_earlier_life), TEST(goodbye_gives_back),
-		TEST(goodbye_goes_over_the_relay),   TEST(goodbye_goes_over_the_stream),
+		TEST(udp_is_blocked_later),
+		TEST(stream_that_breaks_is_made_again),
+		TEST(stream_is_refused_for_a_while),
+		TEST(server_restarts_under_a_session),
+		TEST(server_restarts_again_and_again),
+		TEST(server_is_away_for_a_while),
+		TEST(stream_server_is_away_for_a_while),
+		TEST(ends_are_told_first),
+		TEST(server_restarts_under_an_idle_session),
+		TEST(allocation_of_an_earlier_life),
+		TEST(goodbye_gives_back),
+		TEST(goodbye_goes_over_the_relay),
+		TEST(goodbye_goes_over_the_stream),
 	};
 
 	return crypto_start() == OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
