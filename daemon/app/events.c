@@ -111,8 +111,12 @@ static bool find_peer(const struct run *r, const char *text, uint32_t *ret)
 	while (overlay_next_peer(r->overlay, &cursor, &info)) {
 		bool found = strcmp(info.name, text) == 0;
 
-		for (size_t i = 0; is_address && info.cert && i < info.cert->address_count; i++)
-			found |= netaddr_ip_equal(&info.cert->addresses[i], &address);
+		for (size_t i = 0; is_address && info.member && i < info.member->address_count;
+		     i++) {
+			struct netaddr own = member_address(info.member, i);
+
+			found |= netaddr_ip_equal(&own, &address);
+		}
 		*ret = info.peer;
 		if (found)
 			return true;

@@ -57,8 +57,8 @@ static void reply(struct app_ping *p, bool lost, uint64_t now_us)
 
 	if (overlay_peer(p->run->overlay, p->peer, &info) == OK) {
 		memcpy(pong.name, info.name, strlen(info.name) + 1);
-		if (info.cert && info.cert->address_count > 0)
-			pong.address = info.cert->addresses[0];
+		if (info.member)
+			pong.address = member_address(info.member, 0);
 		pong.has_path = info.has_path;
 		if (info.has_path)
 			status_path(p->run, &info.path, &pong.path);

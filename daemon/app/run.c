@@ -32,22 +32,20 @@ static void on_peer_state(struct run *r, const struct overlay_event *e)
 		 e->reason ? log_quote(overlay_reason_text(e->reason)).text : "");
 }
 
+_Static_assert(CERT_MAX_ADDRESSES + CERT_MAX_ROUTES <= DATA_MAX_ALLOWED, "all may send");
+
 static void add_session(struct run *r, const struct overlay_event *e)
 {
-	struct netprefix allowed[DATA_MAX_ALLOWED];
 	struct overlay_session_keys keys;
 	struct overlay_peer_info info;
-	struct data_session_params params = {.peer = e->peer, .allowed = allowed};
+	struct data_session_params params = {.peer = e->peer};
 	enum err err;
 
-	if (overlay_peer(r->overlay, e->peer, &info) != OK || !info.cert ||
+	if (overlay_peer(r->overlay, e->peer, &info) != OK || !info.member ||
 	    overlay_session_keys(r->overlay, e->peer, e->session, &keys) != OK)
 		return; /* gone again before we looked */
-	for (size_t i = 0; i < info.cert->address_count; i++)
-		allowed[params.allowed_count++] = netprefix_of(&info.cert->addresses[i], UINT8_MAX);
-	for (size_t i = 0; i < info.cert->route_count && params.allowed_count < DATA_MAX_ALLOWED;
-	     i++)
-		allowed[params.allowed_count++] = info.cert->routes[i];
+	params.allowed = info.member->prefixes;
+	params.allowed_count = info.member->prefix_count;
 	params.local_index = keys.local_index;
 	params.remote_index = keys.remote_index;
 	params.cipher = keys.cipher;

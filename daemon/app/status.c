@@ -426,9 +426,9 @@ static void fill_peer(struct run *r, const struct overlay_peer_info *info, struc
 	struct data_stats stats;
 
 	snprintf(ret->name, sizeof(ret->name), "%s", info->name);
-	for (size_t i = 0; info->cert && i < info->cert->address_count; i++)
-		ret->addresses[ret->address_count++] = info->cert->addresses[i];
-	ret->online_known = info->cert != NULL;
+	for (size_t i = 0; info->member && i < info->member->address_count; i++)
+		ret->addresses[ret->address_count++] = member_address(info->member, i);
+	ret->online_known = info->member != NULL;
 	ret->online = info->present;
 	ret->state = status_peer_state(info);
 	ret->restarts = info->restarts;

@@ -40,10 +40,18 @@ struct memory memory_now(void)
 	struct mallinfo2 m = mallinfo2();
 	struct memory ret = {.heap = m.uordblks + m.hblkhd};
 	unsigned long size, resident = 0;
+	char line[128];
 	FILE *f = fopen("/proc/self/statm", "re");
 
 	if (f && fscanf(f, "%lu %lu", &size, &resident) == 2)
 		ret.resident = resident * 4096;
+	if (f)
+		fclose(f);
+	f = fopen("/proc/self/status", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "VmLck: %lu", &size) == 1)
+			ret.locked = size * 1024;
+	}
 	if (f)
 		fclose(f);
 	return ret;
@@ -51,8 +59,9 @@ struct memory memory_now(void)
 
 void report(const char *what, struct memory from, struct memory to, size_t count, double took_s)
 {
-	printf("%-44s %8.0f heap %8.0f resident   %6.3f ms\n", what,
+	printf("%-44s %8.0f heap %5.0f locked %8.0f resident   %6.3f ms\n", what,
 	       ((double)to.heap - (double)from.heap) / (double)count,
+	       ((double)to.locked - (double)from.locked) / (double)count,
 	       ((double)to.resident - (double)from.resident) / (double)count,
 	       took_s * 1e3 / (double)count);
 }

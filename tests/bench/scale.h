@@ -7,7 +7,9 @@
 #include "daemon/core/base/err.h"
 
 struct memory {
-	size_t heap, resident;
+	size_t heap;	 /* of malloc(), with its own overhead */
+	size_t locked;	 /* secrets, in pages of libsodium's */
+	size_t resident; /* all that the kernel counts, with what malloc() keeps free */
 };
 
 double seconds(void);

@@ -282,10 +282,13 @@ static void compare(struct plane *p, const char *what,
 
 void data_bench(size_t peers)
 {
+	struct memory from;
 	struct netaddr to;
 	struct plane p;
 
+	from = memory_now();
 	plane_open(&p, peers, &to);
+	report("data plane: made at the start", from, memory_now(), peers, 0);
 	plane_memory(&p, &to);
 	printf("\n%-37s %8s %6s\n", "nanoseconds for each packet", "one", "random");
 	for (size_t train = 1; train <= BATCH; train *= train == 1 ? 9 : 5) {

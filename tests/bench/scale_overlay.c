@@ -28,6 +28,22 @@ static void report_speed(const char *what, size_t count, double took_s)
 	printf("%-44s %8.0f a second\n", what, (double)count / took_s);
 }
 
+/* Records, tables and queues for all peers. */
+static void overlay_room(size_t peers)
+{
+	static struct mesh m;
+	struct memory from;
+	double start;
+
+	mesh_create(&m, 1, 1);
+	m.max_peers = peers;
+	from = memory_now();
+	start = cpu_seconds();
+	mesh_restart(&m.hosts[0]);
+	report("overlay: made at the start", from, memory_now(), peers, cpu_seconds() - start);
+	mesh_destroy(&m);
+}
+
 /* @count hosts connect. @idle: as if each had not been used for a minute then. They are gone, so
  * without that they are lost after 30 s, in which some hundred are connected; and idle ones have no
  * keys after three minutes, in which a thousand are. @state: what the first one has to be in at the
@@ -75,6 +91,7 @@ static void overlay_memory(const char *what, size_t peers, size_t count, bool id
 void overlay_bench(size_t peers)
 {
 	printf("%-44s %8zu\n", "overlay: its record, made at the start", sizeof(struct peer));
+	overlay_room(peers);
 	overlay_memory("overlay: a peer just connected", peers, least(peers, 200), false,
 		       OVERLAY_PEER_CONNECTED);
 	overlay_memory("overlay: connected, idle for a minute", peers, least(peers, 1000), true,

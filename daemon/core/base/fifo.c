@@ -40,8 +40,9 @@ static void get(struct fifo *f, void *dst, size_t len)
 		memcpy(dst, f->buf + f->head, first);
 		memcpy((uint8_t *)dst + first, f->buf, len - first);
 	}
-	f->head = (f->head + len) % f->capacity_bytes;
 	f->used_bytes -= len;
+	/* From the start again: of a long queue that is nearly always empty few pages are used. */
+	f->head = f->used_bytes ? (f->head + len) % f->capacity_bytes : 0;
 }
 
 enum err fifo_push(struct fifo *f, const void *a, size_t a_len, const void *b, size_t b_len)

@@ -23,8 +23,11 @@ void secret_free(void *secret)
 	sodium_free(secret);
 }
 
-/* What one page of libsodium's has room for, with its canary. */
-#define BLOCK_BYTES (4096 - 16)
+#define PAGE_BYTES 4096
+/* libsodium's canary, at the end of the last page. */
+#define CANARY_BYTES 16
+/* Of one block: twice as many each time, for libsodium adds a page of its own to each. */
+#define MAX_PAGES 16
 
 struct list_node {
 	struct list_node *next;
@@ -49,7 +52,7 @@ static void *pop(void **list)
 
 void secret_pool_init(struct secret_pool *p, size_t slot_bytes)
 {
-	*p = (struct secret_pool){.slot_bytes = (slot_bytes + 7) & ~(size_t)7};
+	*p = (struct secret_pool){.slot_bytes = (slot_bytes + 7) & ~(size_t)7, .pages = 1};
 }
 
 void secret_pool_fini(struct secret_pool *p)
@@ -63,16 +66,18 @@ void secret_pool_fini(struct secret_pool *p)
 
 void *secret_pool_get(struct secret_pool *p)
 {
+	size_t bytes = p->pages * PAGE_BYTES - CANARY_BYTES;
 	uint8_t *block;
 
 	if (p->free)
 		return pop(&p->free);
-	block = secret_alloc(BLOCK_BYTES);
+	block = secret_alloc(bytes);
 	if (!block)
 		return NULL;
+	if (p->pages < MAX_PAGES)
+		p->pages *= 2;
 	push(&p->blocks, block);
-	for (size_t at = sizeof(struct list_node); at + p->slot_bytes <= BLOCK_BYTES;
-	     at += p->slot_bytes)
+	for (size_t at = sizeof(struct list_node); at + p->slot_bytes <= bytes; at += p->slot_bytes)
 		push(&p->free, block + at);
 	return pop(&p->free);
 }

@@ -22,12 +22,13 @@ void *secret_alloc(size_t len);
 /* Wipes and frees; NULL is fine. */
 void secret_free(void *secret);
 /*
- * Many small secrets of one size. A block of secret_alloc() takes three pages and four mappings, of
- * which a process has 65,530; here one block holds as many secrets as a page does. Blocks are kept
- * until the pool ends.
+ * Many small secrets of one size. A block of secret_alloc() takes two pages more than its own and
+ * four mappings, of which a process has 65,530; here one block holds many secrets: a page full of
+ * them at first, later up to 16 pages. Blocks are kept until the pool ends.
  */
 struct secret_pool {
 	size_t slot_bytes;
+	size_t pages;	     /* of the next block */
 	void *blocks, *free; /* lists */
 };
 

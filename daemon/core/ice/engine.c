@@ -21,14 +21,14 @@ static bool params_are_valid(const struct ice_engine_params *p)
 
 static enum err init_tables(struct ice_engine *e, size_t max_sockets)
 {
-	enum err err = table_init(&e->ufrags, 2 * e->max_agents);
+	enum err err = table_init(&e->ufrags, e->max_agents);
 
 	if (err == OK)
 		err = ice_locals_init(&e->locals, max_sockets);
 	if (err == OK)
 		err = ice_gatherer_init(&e->gatherer, max_sockets);
 	if (err == OK)
-		err = table_init(&e->requests, 4 * e->max_agents);
+		err = table_init(&e->requests, e->max_agents);
 	if (err == OK)
 		err = heap_init(&e->timers, e->max_agents);
 	if (err == OK)

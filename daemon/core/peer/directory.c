@@ -72,13 +72,15 @@ static void forget(struct overlay *o, struct peer *p, uint64_t now_us)
 	peer_drop_sessions(o, p, now_us);
 	o->drops.count[DROP_NO_ROUTE] += packet_clear(o->pool, &p->queue);
 	heap_set(&o->timers, &p->timer, DEADLINE_NONE);
-	if (p->has_cert) {
+	if (p->member) {
 		route_table_remove_target(o->routes, p->number);
 		event_push(o, OVERLAY_EVENT_ROUTES, p->number);
 	}
 	event_push(o, OVERLAY_EVENT_PEER_FORGOTTEN, p->number);
 	directory_end_lookup(o, p);
 	table_remove(&o->known, known_hash(p), &p->known);
+	member_destroy(p->member);
+	p->member = NULL;
 	p->in_use = false;
 	p->next_free = o->free_peer;
 	o->free_peer = p->number + 1;
@@ -152,20 +154,43 @@ static void set_name(struct overlay *o, struct peer *p, const char *name)
 
 static void add_routes(struct overlay *o, const struct peer *p)
 {
-	const struct cert *c = &p->cert;
+	const struct member *m = p->member;
 
-	for (size_t i = 0; i < c->address_count; i++) {
-		struct netprefix one = netprefix_of(&c->addresses[i], UINT8_MAX);
+	for (size_t i = 0; i < m->prefix_count; i++) {
+		bool is_address = i < m->address_count;
+		struct netaddr address = member_address(m, i);
 
-		if (directory_is_overlay_address(o, &c->addresses[i]) &&
-		    route_table_add(o->routes, &one, p->number) != OK)
-			o->drops.count[DROP_LIMIT]++;
-	}
-	for (size_t i = 0; i < c->route_count; i++) {
-		if (route_table_add(o->routes, &c->routes[i], p->number) != OK)
+		if (is_address && !directory_is_overlay_address(o, &address))
+			continue;
+		if (route_table_add(o->routes, &m->prefixes[i], p->number) != OK)
 			o->drops.count[DROP_LIMIT]++;
 	}
 	event_push(o, OVERLAY_EVENT_ROUTES, p->number);
+}
+
+/* @p has a new certificate, its first one or another one. */
+static enum err set_member(struct overlay *o, struct peer *p, uint64_t now_us,
+			   const struct cert *cert)
+{
+	struct member *m, *before = p->member;
+	enum err e = member_create(&m, cert);
+	bool moved;
+
+	if (e != OK)
+		return e;
+	moved = !before || !member_is_same_place(before, m);
+	if (before && memcmp(before->noise_public, m->noise_public, DH_BYTES) != 0)
+		peer_drop_sessions(o, p, now_us);
+	/* Goes through the whole table, so not for a peer that is new. */
+	if (before && moved)
+		route_table_remove_target(o->routes, p->number);
+	member_destroy(before);
+	p->member = m;
+	if (!p->name[0])
+		set_name(o, p, cert->name);
+	if (moved)
+		add_routes(o, p);
+	return OK;
 }
 
 enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf, size_t len,
@@ -173,7 +198,6 @@ enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
 {
 	struct cert cert;
 	struct peer *named;
-	bool changed;
 	enum err e = cert_verify(buf, len, o->authority_public,
 				 (int64_t)(overlay_unix_us(o, now_us) / US_PER_S), &cert);
 
@@ -195,22 +219,12 @@ enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
 	if (!p)
 		return DROP_LIMIT;
 	/* Of two certificates for one name the newer stands (the authority issued it later). */
-	if (p->has_cert && cert.serial < p->cert.serial)
+	if (p->member && cert.serial < p->member->serial)
 		return DROP_STALE;
-	changed = !p->has_cert || memcmp(&p->cert, &cert, sizeof(cert)) != 0;
-	if (p->has_cert && memcmp(p->cert.noise_public, cert.noise_public, DH_BYTES) != 0)
-		peer_drop_sessions(o, p, now_us);
-	/* Goes through the whole table, so not for a peer that is new. */
-	if (p->has_cert && changed)
-		route_table_remove_target(o->routes, p->number);
-	p->cert = cert;
-	p->has_cert = true;
-	if (!p->name[0])
-		set_name(o, p, cert.name);
-	if (changed)
-		add_routes(o, p);
-	*ret = p;
-	return OK;
+	e = set_member(o, p, now_us, &cert);
+	if (e == OK)
+		*ret = p;
+	return e;
 }
 
 void directory_begin_lookup(struct overlay *o, struct peer *p)

@@ -34,7 +34,7 @@ enum err exchange_make_noise(struct overlay *o, const struct peer *p, const stru
 	};
 
 	if (s->initiator) {
-		params.remote_static = p->cert.noise_public;
+		params.remote_static = p->member->noise_public;
 		params.prologue_len = make_prologue(o, label, o->own.name, p->name, s->xid,
 						    prologue, sizeof(prologue));
 		return noise_create_initiator(ret, &params);
@@ -267,7 +267,13 @@ static enum err prepare_agent(struct overlay *o, struct peer *p, struct session 
 static enum err set_remote(struct peer *p, struct session *s, const struct signal_handshake *h,
 			   uint64_t now_us)
 {
-	memcpy(s->remote_ufrag, h->ice.ufrag, sizeof(s->remote_ufrag));
+	size_t bytes = strlen(h->ice.ufrag) + 1;
+
+	free(s->remote_ufrag);
+	s->remote_ufrag = malloc(bytes);
+	if (!s->remote_ufrag)
+		return ERR_NO_MEMORY;
+	memcpy(s->remote_ufrag, h->ice.ufrag, bytes);
 	return ice_agent_set_remote(session_agent(p, s), now_us, &h->ice);
 }
 
@@ -324,11 +330,11 @@ static enum err open_offer(struct overlay *o, struct peer *p, struct noise *n, u
 		e = signal_handshake_decode(o->plain, plain_len, ret);
 	if (e == OK && ret->certificate_len > 0)
 		e = directory_learn(o, now_us, ret->certificate, ret->certificate_len, p, &learned);
-	if (e == OK && !p->has_cert)
+	if (e == OK && !p->member)
 		e = DROP_IDENTITY;
 	if (e == OK)
 		e = noise_remote_static(n, remote);
-	if (e == OK && memcmp(remote, p->cert.noise_public, sizeof(remote)) != 0)
+	if (e == OK && memcmp(remote, p->member->noise_public, sizeof(remote)) != 0)
 		e = DROP_IDENTITY;
 	if (e == OK && !exchange_stamp_is_new(o, p, ret->timestamp_us))
 		e = DROP_STALE;

@@ -136,6 +136,7 @@ void overlay_destroy(struct overlay *o)
 	for (uint32_t n = 0; n < o->peer_limit; n++) {
 		if (o->peers[n].in_use)
 			peer_drop_sessions(o, &o->peers[n], 0);
+		member_destroy(o->peers[n].member);
 	}
 	relays_destroy(o->relays);
 	ice_engine_destroy(o->ice);

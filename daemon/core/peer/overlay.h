@@ -59,6 +59,7 @@
 #include "daemon/core/base/netaddr.h"
 #include "daemon/core/base/random.h"
 #include "daemon/core/cert/cert.h"
+#include "daemon/core/cert/member.h"
 #include "daemon/core/cert/stamp.h"
 #include "daemon/core/crypto/aead.h"
 #include "daemon/core/crypto/dh.h"
@@ -297,10 +298,10 @@ struct overlay_session_keys {
 /* One peer for people. Strings live until the next call into the overlay. */
 struct overlay_peer_info {
 	uint32_t peer;
-	uint32_t session;	 /* the one that carries data, 0 = none */
-	const char *name;	 /* "" while only an address is known */
-	const struct cert *cert; /* NULL while it is not known */
-	bool present;		 /* registered, as far as the rendezvous told */
+	uint32_t session;	     /* the one that carries data, 0 = none */
+	const char *name;	     /* "" while only an address is known */
+	const struct member *member; /* of its certificate; NULL while that is not known */
+	bool present;		     /* registered, as far as the rendezvous told */
 	enum overlay_peer_state state;
 	enum overlay_reason reason;
 	uint64_t since_us; /* when it entered the state */

@@ -131,7 +131,7 @@ static void attempt(struct overlay *o, struct peer *p, uint64_t now_us)
 	p->tries = 1;
 	p->retry_us = now_us + US_PER_S;
 	p->give_up_us = now_us + OFFER_GIVE_UP_US;
-	if (!p->has_cert) {
+	if (!p->member) {
 		directory_begin_lookup(o, p);
 		peer_set_state(o, p, now_us, OVERLAY_PEER_LOOKUP, OVERLAY_REASON_NONE);
 		directory_send_lookup(o, p);

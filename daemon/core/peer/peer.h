@@ -97,8 +97,8 @@ struct session {
 	struct tunnel_lane lane;       /* the control lane */
 	struct aead *key;	       /* prepared for it; made anew if need be */
 	bool rests;		       /* the key is not kept */
-	char remote_ufrag[ICE_UFRAG_MAX_BYTES + 1]; /* of the ICE generation that it belongs to */
-	bool shared;				    /* the peer is known to have the keys */
+	char *remote_ufrag; /* of the ICE generation that it belongs to; NULL: not known */
+	bool shared;	    /* the peer is known to have the keys */
 	bool has_path;
 	struct ice_path path;
 	bool heard;	     /* authenticated data came over it */
@@ -149,7 +149,6 @@ struct peer_mtu {
 struct peer {
 	bool in_use;
 	bool present;
-	bool has_cert;
 	bool wants_connection; /* something waits for this peer */
 	uint32_t number;
 	uint32_t next_free;	  /* not in use: the number after it of the free ones + 1, or 0 */
@@ -157,15 +156,14 @@ struct peer {
 	struct table_node looked; /* in LOOKUP: by lookup_xid */
 	char name[sizeof(((struct cert *)NULL)->name)]; /* "" while only the address is known */
 	struct netaddr address; /* what the lookup asks for while there is no name */
-	struct cert cert;
+	struct member *member;	/* NULL: its certificate is not known */
 	enum overlay_peer_state state;
 	enum overlay_reason reason;
 	uint64_t since_us;
 	struct session *current, *next;
 	struct session *old[SESSION_MAX_OLD]; /* retired */
 	uint32_t last_order;
-	struct ice_path told; /* the last path that was told, if has_told */
-	bool has_told;
+	uint64_t told; /* a hash of the path that was told last; 0: none */
 	struct packet_list queue;
 	struct heap_node timer;
 	uint8_t lookup_xid[SIGNAL_XID_BYTES];
@@ -435,7 +433,7 @@ MUST_USE enum err session_start(struct overlay *o, struct peer *p, struct sessio
 /* It is not used for some time: keeps what cannot be made again only, until `rests` is false
  * again. */
 void session_rest(struct session *s);
-/* New keys go over the path of the old ones. */
+/* New keys go over the path of the old ones. The ICE generation of that is not theirs yet. */
 void session_take_path(struct session *s, const struct session *from);
 struct session *session_of_index(struct peer *p, uint32_t local_index);
 struct session *session_of_agent(struct peer *p, const struct ice_agent *agent);

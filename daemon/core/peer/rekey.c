@@ -139,7 +139,7 @@ static enum err answer(struct overlay *o, struct peer *p, struct session *s, str
 
 	if (e == OK)
 		e = noise_remote_static(n, remote);
-	if (e == OK && memcmp(remote, p->cert.noise_public, sizeof(remote)) != 0)
+	if (e == OK && memcmp(remote, p->member->noise_public, sizeof(remote)) != 0)
 		e = DROP_IDENTITY;
 	if (e == OK && !exchange_stamp_is_new(o, p, stamp_us))
 		e = DROP_STALE;

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/base/fnv.h"
 #include "daemon/core/crypto/secret.h"
 #include "daemon/core/peer/peer.h"
 
@@ -98,7 +99,6 @@ void session_take_path(struct session *s, const struct session *from)
 	s->has_path = from->has_path;
 	s->path = from->path;
 	s->heard_us = from->heard_us;
-	memcpy(s->remote_ufrag, from->remote_ufrag, sizeof(s->remote_ufrag));
 }
 
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
@@ -114,6 +114,7 @@ void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
 	aead_destroy(s->key);
 	secret_pool_put(&o->secrets, s->secret);
 	free(s->message);
+	free(s->remote_ufrag);
 	free(s);
 }
 
@@ -275,11 +276,16 @@ enum err session_forward_control(struct overlay *o, const struct peer *p, struct
 	return OK;
 }
 
-static bool is_same_path(const struct ice_path *a, const struct ice_path *b)
+/* What makes a path another one for people. Not 0. */
+static uint64_t path_hash(const struct ice_path *path)
 {
-	return a->relay == b->relay && a->local_type == b->local_type &&
-	       a->remote_type == b->remote_type && netaddr_equal(&a->local, &b->local) &&
-	       netaddr_equal(&a->remote, &b->remote);
+	uint64_t h = fnv_hash(FNV_SEED, &path->relay, sizeof(path->relay));
+
+	h = fnv_hash(h, &path->local_type, sizeof(path->local_type));
+	h = fnv_hash(h, &path->remote_type, sizeof(path->remote_type));
+	h = fnv_hash(h, &path->local, sizeof(path->local));
+	h = fnv_hash(h, &path->remote, sizeof(path->remote));
+	return h ? h : 1;
 }
 
 void session_tell_path(struct overlay *o, struct peer *p, const struct session *s, uint64_t now_us)
@@ -288,9 +294,8 @@ void session_tell_path(struct overlay *o, struct peer *p, const struct session *
 
 	e->session = s->local_index;
 	e->path = s->path;
-	e->is_new_path = !p->has_told || !is_same_path(&p->told, &s->path);
-	p->told = s->path;
-	p->has_told = true;
+	e->is_new_path = p->told != path_hash(&s->path);
+	p->told = path_hash(&s->path);
 	relaying_describe(o, now_us, e);
 	mtu_on_path(o, p, s, now_us, e);
 }
@@ -298,7 +303,7 @@ void session_tell_path(struct overlay *o, struct peer *p, const struct session *
 void session_tell_no_path(struct overlay *o, struct peer *p)
 {
 	event_push(o, OVERLAY_EVENT_PATH_CLEAR, p->number);
-	p->has_told = false;
+	p->told = 0;
 }
 
 void session_send_waiting(struct overlay *o, struct peer *p)
@@ -360,8 +365,11 @@ static void promote(struct overlay *o, struct peer *p, uint64_t now_us)
 		mtu_forget(p);
 	/* New keys alone go on with the agent, a new session has brought its own. */
 	if (before && !s->agent) {
-		if (!restart)
+		if (!restart) {
 			session_take_path(s, before);
+			s->remote_ufrag = before->remote_ufrag;
+			before->remote_ufrag = NULL;
+		}
 		s->agent = before->agent;
 		before->agent = NULL;
 	}

@@ -8,7 +8,7 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 
 	*ret = (struct overlay_peer_info){
 		.peer = p->number,
-		.cert = p->has_cert ? &p->cert : NULL,
+		.member = p->member,
 		.name = p->name,
 		.present = p->present,
 		.state = p->state,

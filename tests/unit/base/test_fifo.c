@@ -40,6 +40,9 @@ static void a_record_that_is_too_long_for_the_reader_is_passed_over(void **state
 	assert_int_equal(len, 4);
 	assert_memory_equal(b, "1234", 4);
 	assert_true(fifo_is_empty(&f));
+	/* The next record takes memory that was used before. */
+	assert_int_equal(fifo_push(&f, "z", 1, NULL, 0), OK);
+	assert_int_equal(f.head, 0);
 	fifo_fini(&f);
 }
 
