@@ -9,10 +9,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def machine_busy():
-    """Seconds that all processors were busy, and that they were stolen."""
+    """Seconds that all processors were busy since some time, and that they were stolen. What was
+    idle is known to the microsecond; what kind of work it was is only sampled at ticks, and work in
+    short pieces falls between them."""
     with open("/proc/stat", encoding="ascii") as f:
         v = [int(x) for x in f.readline().split()[1:]]
-    return (sum(v[:8]) - v[3] - v[4] - v[7]) / TICKS, v[7] / TICKS
+    steal = v[7] / TICKS
+    return time.monotonic() * os.cpu_count() - (v[3] + v[4]) / TICKS - steal, steal
 
 
 def processes(pids):

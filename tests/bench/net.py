@@ -24,10 +24,11 @@ def run(*argv, text=None, check=True):
 
 
 class Pair:
-    """Hosts "a" and "b" of one peer of the comparison; `wire_like`: frames are cut to wire size."""
+    """Hosts "a" and "b" of one peer of the comparison; `wire_like`: frames are cut to wire size;
+    `pinned`: each host has one processor."""
 
-    def __init__(self, name, directory, wire_like):
-        self.name, self.dir = name, directory
+    def __init__(self, name, directory, wire_like, pinned=False):
+        self.name, self.dir, self.pinned = name, directory, pinned
         self.processes, self.daemons = [], []
         os.makedirs(directory, exist_ok=True)
         self.ns = {h: f"icebench-{os.getpid()}-{name}-{h}" for h in "ab"}
@@ -44,9 +45,14 @@ class Pair:
                 # Trains are cut before the cable, and joined again, if at all, behind it.
                 self.exec(h, "ethtool", "-K", "eth0", "tso", "off", "gso", "off", "gro", "on",
                           "tx-udp-segmentation", "off")
+            if pinned:
+                # What a host receives is its own work, not that of the other one, which sent it.
+                run("ip", "netns", "exec", self.ns[h], "sh", "-c",
+                    f"echo {1 << 'ab'.index(h)} >/sys/class/net/eth0/queues/rx-0/rps_cpus")
 
     def argv(self, host, *argv):
-        return ["nsenter", f"--net=/run/netns/{self.ns[host]}", "--", *argv]
+        processor = ["taskset", "-c", str("ab".index(host))] if self.pinned else []
+        return [*processor, "nsenter", f"--net=/run/netns/{self.ns[host]}", "--", *argv]
 
     def exec(self, host, *argv, text=None, check=True):
         return run(*self.argv(host, *argv), text=text, check=check)

@@ -4,6 +4,7 @@ All have the same inner MTU, no log to speak of, and AES-256-GCM where there is 
 is not installed raises Missing.
 """
 
+import json
 import os
 import shutil
 import time
@@ -50,6 +51,9 @@ class Icetun(Peer):
     cipher = "AES-256-GCM"
     build = ""
     settings = ""
+    log_level = "error"
+    servers = ""
+    candidates = {"a": "all", "b": "all"}
 
     def version(self):
         return run(os.path.join(self.build, "daemon/icetund"), "--version").strip()
@@ -65,12 +69,15 @@ class Icetun(Peer):
             raise Missing(f"{rendezvous} was not built")
         run(rendezvous, "init", "--dir", p.path("server"), "--name", "bench", "--endpoint",
             f"tcp://{OUTER['a']}:4510")
+        with open(p.path("server/rendezvous.conf"), "a", encoding="ascii") as f:
+            f.write(self.servers)
         p.start("a", rendezvous, "run", "--config", p.path("server/rendezvous.conf"))
         for h in "ab":
             p.write(f"{h}/icetund.conf", f"[Daemon]\nStateDirectory={p.path(h, 'state')}\n"
-                    f"ControlSocket={p.path(h, 'control.sock')}\nLogLevel=error\n"
+                    f"ControlSocket={p.path(h, 'control.sock')}\nLogLevel={self.log_level}\n"
                     f"SignalHelper={self.build}/daemon/signaling/icetun-signal\n"
-                    f"[Interface]\nMTU={MTU}\n[Ice]\nAllowInterfaces=eth0\n{self.settings}")
+                    f"[Interface]\nMTU={MTU}\n[Ice]\nAllowInterfaces=eth0\n"
+                    f"Candidates={self.candidates[h]}\n{self.settings}")
             p.start(h, os.path.join(self.build, "daemon/icetund"), "--config",
                     p.path(h, "icetund.conf"), daemon=True)
             for _ in range(100):
@@ -88,6 +95,30 @@ class Icetun(Peer):
 class IcetunNull(Icetun):
     name = "icetun-null"
     cipher = "none"
+
+
+class IcetunRelayed(Icetun):
+    """Over the ChannelData of a coturn on host b, which relays to host b."""
+    name = "icetun-relayed"
+
+    def start(self):
+        p, secret = self.pair, os.urandom(16).hex()
+        p.write("turnserver.conf", f"listening-ip={OUTER['b']}\nlistening-port=3478\nuse-auth-secret\n"
+                f"static-auth-secret={secret}\nrealm=bench\nno-cli\nno-tls\nno-dtls\nno-tcp\n"
+                f"userdb={p.path('turndb')}\npidfile={p.path('turn.pid')}\nlog-file={p.path('turn.log')}\n"
+                "simple-log\nsock-buf-size=4194304\n")
+        p.start("b", program("turnserver"), "-c", p.path("turnserver.conf"))
+        self.servers = f"[Servers]\nTurnSecret={secret}\nUri=turn:{OUTER['b']}?transport=udp\n"
+        self.candidates = {"a": "relay", "b": "all"}
+        super().start()
+        for _ in range(100):
+            kinds = [x["path"]["kind"] for x in json.loads(self.ictl("a", "status", "--json"))["peers"]
+                     if x.get("path")]
+            if kinds == ["relayed"]:
+                return
+            p.exec("a", "ping", "-c", "1", "-W", "1", self.address["b"], check=False)
+            time.sleep(0.1)
+        raise Missing(f"the path is not relayed: {kinds}")
 
 
 class WireGuardGo(Peer):
@@ -236,4 +267,5 @@ peer "{other}" {{ key "{public[other]}"; remote {OUTER[other]}:10000; }}
             p.start(h, binary, "--config", p.path(f"{h}.conf"), daemon=True)
 
 
-PEERS = {c.name: c for c in (NoTunnel, Icetun, IcetunNull, WireGuardGo, OpenVpn, Nebula, Tinc, Fastd)}
+PEERS = {c.name: c for c in (NoTunnel, Icetun, IcetunNull, IcetunRelayed, WireGuardGo, OpenVpn, Nebula, Tinc,
+                             Fastd)}

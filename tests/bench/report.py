@@ -20,6 +20,7 @@ LINES = [
     ("cpu", "processes_s_gb", "processor, daemons and iperf3", "s/GB", False, 2),
     ("cpu", "daemons_s_gb", "processor, daemons alone", "s/GB", False, 2),
     ("cpu", "machine_s_gb", "processor, whole machine", "s/GB", False, 2),
+    ("cpu", "tunnel_s_gb", "processor, whole machine less that without tunnel", "s/GB", False, 2),
     ("memory", "rss_mb", "memory of the daemon, after all that", "MB", False, 1),
 ]
 
@@ -117,7 +118,17 @@ def svg(head, rows):
             f'font-size="11"><rect width="100%" height="100%" fill="white"/>{title}{"".join(parts)}</svg>\n')
 
 
+def add_tunnel_share(rows):
+    """What the machine did more than without a tunnel, in the same round."""
+    without = values(rows, "cpu", "machine_s_gb", "no tunnel")
+    for r in rows:
+        if r["test"] == "cpu" and r["round"] in without and r["peer"] != "no tunnel" and "machine_s_gb" in r:
+            r["tunnel_s_gb"] = r["machine_s_gb"] - without[r["round"]]
+
+
 def write(directory, head, rows):
+    add_tunnel_share(rows)
+
     def save(name, text):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as f:
             f.write(text)
