@@ -413,6 +413,7 @@ uint64_t relays_next_deadline(const struct relays *r)
 	uint64_t due = DEADLINE_NONE;
 
 	for (size_t i = 0; i < RELAYS_MAX_SLOTS; i++) {
+		due = deadline_min(due, slot_stream_deadline(&r->slots[i]));
 		if (!r->slots[i].turn)
 			continue;
 		due = deadline_min(due, r->sweep_us);
@@ -436,6 +437,8 @@ void relays_on_deadline(struct relays *r, uint64_t now_us)
 			turn_allocation_on_deadline(s->turn, now_us);
 		if (s->turn && s->is_verifying && now_us >= s->verify_us)
 			slot_on_verify_deadline(s, now_us);
+		if (now_us >= slot_stream_deadline(s))
+			slot_on_stream_deadline(r, s, now_us);
 	}
 	relays_settle(r, now_us);
 }

@@ -34,6 +34,7 @@
  *   between two first requests            50 ms, over all servers
  *   next target                           250 ms with the same transport, 700 ms with another one
  *                                         at once when a stream's allocation was lost
+ *   an attempt over a stream              has an allocation within 8 s, or has failed
  *   a stream has failed                   0.5 s later the round has, when nothing is left of it but
  *                                         silence over UDP
  *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if
@@ -65,6 +66,7 @@
 #define RELAYS_PACE_US		  (50 * US_PER_MS)
 #define RELAYS_FAMILY_US	  (250 * US_PER_MS)
 #define RELAYS_TRANSPORT_US	  (700 * US_PER_MS)
+#define RELAYS_STREAM_US	  (8 * US_PER_S)
 #define RELAYS_LINGER_US	  (500 * US_PER_MS)
 #define RELAYS_RETRY_MIN_US	  (1 * US_PER_S)
 #define RELAYS_RETRY_MAX_US	  (300 * US_PER_S)

@@ -72,6 +72,7 @@ struct relay_slot {
 	uint32_t credentials;	     /* which of the server's */
 	uint64_t credentials_end_us; /* when to be replaced because of them */
 	uint64_t asked_us, stands_us, retired_us, rtt_us;
+	uint64_t give_up_us; /* of a stream that has no allocation yet */
 	/* Refresh was asked for out of turn since verify_since_us; verify_us: again, or not
 	 * before. */
 	bool is_verifying;
@@ -197,6 +198,9 @@ void slot_drain(struct relays *r, struct relay_slot *s, uint64_t now_us);
 void slot_on_stream_open(struct relays *r, struct relay_slot *s, uint64_t now_us);
 /* What came over it is neither STUN nor ChannelData. */
 void slot_on_stream_broken(struct relays *r, struct relay_slot *s, uint64_t now_us);
+/* When a stream has taken too long for an allocation; DEADLINE_NONE. */
+uint64_t slot_stream_deadline(const struct relay_slot *s);
+void slot_on_stream_deadline(struct relays *r, struct relay_slot *s, uint64_t now_us);
 void slot_on_stream_closed(struct relays *r, struct relay_slot *s, uint64_t now_us);
 struct relay_slot *slot_of_relay(const struct relays *r, uint16_t relay);
 struct relay_slot *slot_of_stream(const struct relays *r, uint32_t stream);

@@ -459,7 +459,7 @@ void server_on_failed(struct relays *r, const struct relay_slot *s, uint64_t now
 	uint64_t retry_us = why->retry_us;
 
 	note_problem(server, now_us, why);
-	if (why->is_stream)
+	if (s->stream)
 		server->give_up_us = now_us + RELAYS_LINGER_US;
 	if (why->problem == TURN_PROBLEM_MISMATCH && !s->stream && server->mismatches++ == 0) {
 		/* The same again, from elsewhere. */

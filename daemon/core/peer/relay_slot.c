@@ -49,7 +49,7 @@ static void set_name(struct relay_slot *s, const char *name)
 	s->name[len] = '\0';
 }
 
-static enum err open_stream(struct relays *r, struct relay_slot *s)
+static enum err open_stream(struct relays *r, struct relay_slot *s, uint64_t now_us)
 {
 	enum err e = OK;
 
@@ -62,6 +62,7 @@ static enum err open_stream(struct relays *r, struct relay_slot *s)
 	turn_framer_reset(s->framer);
 	fifo_clear(&s->out);
 	s->stream = new_stream(r);
+	s->give_up_us = now_us + RELAYS_STREAM_US;
 	s->state = SLOT_CONNECTING;
 	s->news |= SLOT_NEWS_STREAM_OPEN;
 	s->told &= (uint16_t)~SLOT_NEWS_STREAM_OPEN;
@@ -102,7 +103,7 @@ enum err slot_start(struct relays *r, size_t server, const struct overlay_relay_
 		s->news |= SLOT_NEWS_SERVER_ADD;
 		e = make_turn(r, s, now_us);
 	} else {
-		e = open_stream(r, s);
+		e = open_stream(r, s, now_us);
 	}
 	if (e != OK)
 		slot_free(s);
@@ -362,7 +363,7 @@ static void on_alternate(struct relays *r, struct relay_slot *s, const struct tu
 	if (s->stream) {
 		if (e->domain[0])
 			set_name(s, e->domain);
-		if (open_stream(r, s) != OK)
+		if (open_stream(r, s, now_us) != OK)
 			fail(r, s, now_us, &failed);
 		return;
 	}
@@ -428,6 +429,16 @@ void slot_on_stream_open(struct relays *r, struct relay_slot *s, uint64_t now_us
 void slot_on_stream_broken(struct relays *r, struct relay_slot *s, uint64_t now_us)
 {
 	fail(r, s, now_us, &(struct relay_failure){.problem = TURN_PROBLEM_PROTOCOL});
+}
+
+uint64_t slot_stream_deadline(const struct relay_slot *s)
+{
+	return s->stream && slot_is_attempt(s) ? s->give_up_us : DEADLINE_NONE;
+}
+
+void slot_on_stream_deadline(struct relays *r, struct relay_slot *s, uint64_t now_us)
+{
+	fail(r, s, now_us, &(struct relay_failure){.problem = TURN_PROBLEM_SILENT});
 }
 
 void slot_on_stream_closed(struct relays *r, struct relay_slot *s, uint64_t now_us)

@@ -175,6 +175,30 @@ static void stream_server_is_away_for_a_while(void **state)
 	assert_in_range(mesh_count(alice, OVERLAY_EVENT_STREAM_OPEN) - before, 1, 12);
 }
 
+/* It takes the connection and says nothing: that is found out in seconds, and told. */
+static void stream_server_is_mute(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+
+	(void)state;
+	s.target_count = 0;
+	add_stream_target(&s, 0, TURN_TRANSPORT_TCP);
+	give(alice, &s, 1);
+	(void)mesh_run(&mesh, US_PER_MS, NULL);
+	assert_int_equal(mesh_count(alice, OVERLAY_EVENT_STREAM_OPEN), 1);
+	mesh.turn[0].config.silent = true;
+	(void)mesh_run(&mesh, 7600 * US_PER_MS, NULL);
+	assert_int_equal(info(alice, 0).state, OVERLAY_RELAY_TRYING);
+	(void)mesh_run(&mesh, 800 * US_PER_MS, NULL);
+	assert_int_equal(info(alice, 0).state, OVERLAY_RELAY_WAITING);
+	assert_int_equal(info(alice, 0).problem, TURN_PROBLEM_SILENT);
+	assert_false(info(alice, 0).is_stream_problem);
+	assert_int_equal(mesh_count(alice, OVERLAY_EVENT_STREAM_CLOSE), 1);
+	mesh.turn[0].config.silent = false;
+	(void)mesh_run(&mesh, 3 * US_PER_S, NULL);
+	assert_int_equal(info(alice, 0).state, OVERLAY_RELAY_READY);
+}
+
 /* The allocation that follows takes a free place before the one that has gone, with the same socket
  * and server: the data plane hears of the end first, or it would take nothing from the new one. */
 static void ends_are_told_first(void **state)
@@ -300,6 +324,7 @@ int main(void)
 		TEST(server_restarts_again_and_again),
 		TEST(server_is_away_for_a_while),
 		TEST(stream_server_is_away_for_a_while),
+		TEST(stream_server_is_mute),
 		TEST(ends_are_told_first),
 		TEST(server_restarts_under_an_idle_session),
 		TEST(allocation_of_an_earlier_life),
