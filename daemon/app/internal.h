@@ -58,7 +58,7 @@ struct app_socket {
 	size_t fd_count;	   /* one for each worker of the data plane, or 1 */
 	int fds[DATA_MAX_WORKERS]; /* the first is control's, too */
 	struct netaddr base;
-	int ifindex;
+	int ifindex, bound_ifindex; /* bound: IPv6 alone, net_udp_set_device(); 0 = it is not */
 	struct netaddr gateway;
 	bool is_second, has_default; /* see struct net_interface_addr */
 	uint16_t local_preference;

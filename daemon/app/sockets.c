@@ -33,15 +33,21 @@ static void close_socket(struct run *r, struct app_socket *s)
 
 static void set_device(struct app_socket *s)
 {
+	bool is_ip6 = s->base.family == NETADDR_IP6;
 	int ifindex = s->is_second ? s->ifindex : 0;
 	char text[NETADDR_TEXT_BYTES];
 	enum err e = OK;
 
+	/* Bound for good. When its device has the best route again it would go there anyway. */
+	if (is_ip6 && (!s->is_second || ifindex == s->bound_ifindex))
+		return;
 	for (size_t i = 0; i < s->fd_count && e == OK; i++)
 		e = net_udp_set_device(s->fds[i], s->base.family, ifindex);
 	if (e != OK)
 		log_warning("socket.device", "address=%s result=%s", netaddr_format(&s->base, text),
 			    err_name(e));
+	else if (is_ip6)
+		s->bound_ifindex = ifindex;
 }
 
 /* Opens @s at s->base. Return: OK, or what the system or the overlay said. */
@@ -120,6 +126,7 @@ void sockets_open_spare(struct run *r, uint16_t number)
 		*s = *like;
 		s->in_use = false;
 		s->is_spare = true;
+		s->bound_ifindex = 0;
 		s->number = r->next_socket++;
 		e = add_socket(r, s, 0);
 		log_info("socket.spare", "address=%s result=%s", netaddr_format(&s->base, text),
@@ -130,6 +137,12 @@ void sockets_open_spare(struct run *r, uint16_t number)
 
 /* --- changes --- */
 
+/* The address has gone; or its device has changed and the socket cannot follow. */
+static bool is_lost(const struct app_socket *s, const struct net_interface_addr *a)
+{
+	return !a || (s->bound_ifindex && s->bound_ifindex != a->ifindex);
+}
+
 static bool close_lost(struct run *r, const struct net_snapshot *now)
 {
 	bool changed = false;
@@ -137,7 +150,7 @@ static bool close_lost(struct run *r, const struct net_snapshot *now)
 	for (size_t i = 0; i < APP_MAX_SOCKETS; i++) {
 		struct app_socket *s = &r->sockets[i];
 
-		if (s->in_use && !net_snapshot_find(now, &s->base)) {
+		if (s->in_use && is_lost(s, net_snapshot_find(now, &s->base))) {
 			close_socket(r, s);
 			changed = true;
 		}

@@ -150,12 +150,12 @@ enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, size_t coun
 enum err net_udp_set_device(int fd, uint8_t family, int ifindex)
 {
 	uint32_t index = htonl((uint32_t)ifindex);
-	bool is_ip6 = family == NETADDR_IP6;
+	int error =
+		family == NETADDR_IP6
+			? setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex, sizeof(ifindex))
+			: setsockopt(fd, IPPROTO_IP, IP_UNICAST_IF, &index, sizeof(index));
 
-	return setsockopt(fd, is_ip6 ? IPPROTO_IPV6 : IPPROTO_IP,
-			  is_ip6 ? IPV6_UNICAST_IF : IP_UNICAST_IF, &index, sizeof(index)) == 0
-		       ? OK
-		       : net_error(errno);
+	return error == 0 ? OK : net_error(errno);
 }
 
 uint32_t net_udp_dropped(int fd)

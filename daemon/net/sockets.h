@@ -45,9 +45,13 @@ MUST_USE enum err net_udp_open_group(const struct netaddr *ip, uint16_t port, si
  * Packets from @fd, bound to an address of @family, leave by device @ifindex, 0 = as the routes
  * say. For addresses whose device has a default route that is not the best one: without it their
  * packets would leave by the best one's, where their source address means nothing. Specific routes
- * over other devices no longer count for such a socket; those for other sockets do. IPv6 obeys only
- * among routes of one metric.
- * Return: OK or as net_error().
+ * over other devices no longer count for such a socket; those for other sockets do.
+ *
+ * IPv6: the socket is bound to the device. Nothing less is strict there once it has an address:
+ * with IPV6_UNICAST_IF, or IPV6_PKTINFO at each datagram, the better default route wins all the
+ * same. So it receives from that device only, too, and it is for good: without CAP_NET_RAW a socket
+ * is bound once (Linux 5.7), and neither elsewhere nor released.
+ * Return: OK or as net_error(); ERR_PERMISSION: it is bound to another device.
  */
 MUST_USE enum err net_udp_set_device(int fd, uint8_t family, int ifindex);
 

@@ -1,6 +1,7 @@
 /* UDP sockets: on the loopback for everybody; what the system says when an address or a route goes
  * away in a namespace of the test, where that is possible. */
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -290,6 +291,57 @@ static void test_group(void **state)
 	close(fds[0]);
 }
 
+/* A way out: a device with an address, a router and a default route of @metric. */
+static void add_way(const char *name, const char *prefix, int metric)
+{
+	netns_add_card(name);
+	netns_ipf("addr add %s::2/64 dev %s nodad", prefix, name);
+	netns_ipf("neigh add %s::1 lladdr 02:00:00:00:00:01 dev %s nud permanent", prefix, name);
+	netns_ipf("-6 route add default via %s::1 dev %s metric %d", prefix, name, metric);
+}
+
+static unsigned long sent_by(const char *name)
+{
+	char args[64], *at;
+
+	snprintf(args, sizeof(args), "-s -j link show %s", name);
+	at = strstr(netns_ip(args), "\"tx\":");
+	assert_non_null(at);
+	at = strstr(at, "\"packets\":");
+	assert_non_null(at);
+	return strtoul(at + strlen("\"packets\":"), NULL, 10);
+}
+
+/* Return: how many of 100 datagrams left by @name; what the system sends itself is fewer. */
+static unsigned long leave_by(const char *name, int fd)
+{
+	struct netaddr to = ip_port("[2001:db8:ffff::1]:9");
+	unsigned long before = sent_by(name);
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(net_udp_send(fd, &to, "x", 1), OK);
+	return sent_by(name) - before;
+}
+
+/* Each of two addresses leaves by its own device, whichever has the better default route. */
+static void test_device_of_ip6(void **state)
+{
+	struct netaddr bound;
+	int first, second;
+
+	(void)state;
+	add_way("cable", "2001:db8:a", 100);
+	add_way("radio", "2001:db8:b", 200);
+	first = open_at("2001:db8:a::2", 0, &bound);
+	second = open_at("2001:db8:b::2", 0, &bound);
+	assert_in_range(leave_by("cable", second), 100, 150); /* what has to be prevented */
+	assert_int_equal(net_udp_set_device(second, NETADDR_IP6, (int)if_nametoindex("radio")), OK);
+	assert_in_range(leave_by("radio", second), 100, 150);
+	assert_in_range(leave_by("cable", first), 100, 150);
+	close(first);
+	close(second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest anywhere[] = {
@@ -301,6 +353,7 @@ int main(void)
 	const struct CMUnitTest in_namespace[] = {
 		cmocka_unit_test(test_ip6_socket),
 		cmocka_unit_test(test_address_and_route_go_away),
+		cmocka_unit_test(test_device_of_ip6),
 	};
 	int failed = cmocka_run_group_tests(anywhere, NULL, NULL);
 
