@@ -1,10 +1,13 @@
 /*
- * What one packet costs in core/tunnel: nanoseconds to seal and to open it, for both ciphers.
+ * What one packet costs in the core: nanoseconds to seal and to open it, for both ciphers; to cut
+ * it from a superpacket and to join it to one (core_cut.c); to answer a check (core_check.c).
  *
  * Packets go through in place, in batches that stay in the cache, as the data plane does it. The
  * best of several rounds is printed, so that what else the machine does counts little. Build with
  * -DICETUN_BENCH=ON -DCMAKE_BUILD_TYPE=Release and run `bench_core`, alone.
  */
+#include "tests/bench/core.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,6 @@
 
 #define BATCH_PACKETS 64
 #define BATCHES	      500
-#define ROUNDS	      15
 #define SLOT_BYTES    2048
 
 struct cost {
@@ -25,7 +27,7 @@ struct cost {
 
 static uint8_t slots[BATCH_PACKETS][SLOT_BYTES];
 
-static double now_ns(void)
+double bench_now_ns(void)
 {
 	struct timespec t;
 
@@ -33,7 +35,7 @@ static double now_ns(void)
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static void need(enum err e)
+void bench_need(enum err e)
 {
 	if (e == OK)
 		return;
@@ -47,17 +49,17 @@ static struct cost run_round(struct tunnel_tx *tx, struct tunnel_rx *rx, size_t 
 	size_t len;
 
 	for (int batch = 0; batch < BATCHES; batch++) {
-		double start = now_ns(), sealed;
+		double start = bench_now_ns(), sealed;
 
 		for (size_t i = 0; i < BATCH_PACKETS; i++)
-			need(tunnel_seal(tx, slots[i] + TUNNEL_HEADER_BYTES, bytes, slots[i],
-					 SLOT_BYTES, &len));
-		sealed = now_ns();
+			bench_need(tunnel_seal(tx, slots[i] + TUNNEL_HEADER_BYTES, bytes, slots[i],
+					       SLOT_BYTES, &len));
+		sealed = bench_now_ns();
 		for (size_t i = 0; i < BATCH_PACKETS; i++)
-			need(tunnel_open(rx, slots[i], bytes + TUNNEL_OVERHEAD_BYTES,
-					 slots[i] + TUNNEL_HEADER_BYTES, bytes, &len));
+			bench_need(tunnel_open(rx, slots[i], bytes + TUNNEL_OVERHEAD_BYTES,
+					       slots[i] + TUNNEL_HEADER_BYTES, bytes, &len));
 		cost.seal_ns += sealed - start;
-		cost.open_ns += now_ns() - sealed;
+		cost.open_ns += bench_now_ns() - sealed;
 	}
 	cost.seal_ns /= BATCHES * BATCH_PACKETS;
 	cost.open_ns /= BATCHES * BATCH_PACKETS;
@@ -71,9 +73,9 @@ static void run(enum aead_cipher cipher, size_t bytes)
 	struct tunnel_tx *tx;
 	struct tunnel_rx *rx;
 
-	need(tunnel_tx_create(&tx, cipher, key, 1, 0));
-	need(tunnel_rx_create(&rx, cipher, key, 1));
-	for (int round = 0; round < ROUNDS; round++) {
+	bench_need(tunnel_tx_create(&tx, cipher, key, 1, 0));
+	bench_need(tunnel_rx_create(&rx, cipher, key, 1));
+	for (int round = 0; round < BENCH_ROUNDS; round++) {
 		struct cost cost = run_round(tx, rx, bytes);
 
 		best.seal_ns = cost.seal_ns < best.seal_ns ? cost.seal_ns : best.seal_ns;
@@ -90,12 +92,14 @@ int main(void)
 	static const enum aead_cipher ciphers[] = {AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305};
 	static const size_t sizes[] = {64, 1200, 1400};
 
-	need(crypto_start());
+	bench_need(crypto_start());
 	aead_start();
 	printf("%-18s %5s %10s %10s %12s\n", "cipher", "bytes", "seal ns", "open ns",
 	       "seal Gbit/s");
 	for (size_t c = 0; c < ARRAY_SIZE(ciphers); c++)
 		for (size_t s = 0; s < ARRAY_SIZE(sizes); s++)
 			run(ciphers[c], sizes[s]);
+	bench_cut();
+	bench_check();
 	return 0;
 }
