@@ -352,6 +352,13 @@ static bool is_glare_won(const struct overlay *o, const struct peer *p,
 	       strcmp(o->own.name, p->name) > 0;
 }
 
+/* The peer has not seen our offer yet. If it is not under way any more, it was lost. */
+static void hurry_offer(struct overlay *o, struct peer *p, uint64_t now_us)
+{
+	p->retry_us = deadline_min(p->retry_us, now_us + OFFER_SPACING_US);
+	peer_update_timer(o, p);
+}
+
 static enum err take_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 			   const uint8_t xid[static SIGNAL_XID_BYTES], const uint8_t *body,
 			   size_t len)
@@ -369,6 +376,7 @@ static enum err take_offer(struct overlay *o, struct peer *p, uint64_t now_us,
 		e = open_offer(o, p, n, now_us, body, len, h);
 	if (e == OK && is_glare_won(o, p, h)) {
 		exchange_accept_stamp(o, p, h->timestamp_us);
+		hurry_offer(o, p, now_us);
 		e = DROP_STATE;
 	}
 	if (e == OK)

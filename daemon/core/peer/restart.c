@@ -4,7 +4,8 @@
  *	wanted    something has changed, see enum overlay_restart_cause. Not while one is under
  *		  way: it has the new candidates by trickle
  *	begun     the offer went out, inside the tunnel and through the rendezvous, and goes again
- *		  after 0.5, 1, 2, 4 s and then every 4 s; or the peer's offer was answered
+ *		  after 0.5, 1, 2, 4 s and then every 4 s, and 100 ms after an offer that shows that
+ *		  the peer has not seen ours; or the peer's offer was answered
  *	has path  ICE has a valid pair: the host that offered asks with the new keys, every 100 ms
  *	switched  something authenticated came over it: it carries the data
  *	failed    39.5 s are over. The old path stays; it is tried again after 1, 2, 4 ... 60 s

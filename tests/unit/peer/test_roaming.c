@@ -476,6 +476,47 @@ static void candidates_are_told_on_the_new_path(void **state)
 	assert_int_equal(told_session, info.session);
 }
 
+static bool bob_is_cut_off;
+
+static bool drop_datagrams_of_bob(struct mesh *m, const struct mesh_host *from, const uint8_t *buf,
+				  size_t len)
+{
+	(void)m;
+	(void)buf;
+	(void)len;
+	return !bob_is_cut_off || from != bob;
+}
+
+static bool drop_frames_of_bob(struct mesh *m, const struct mesh_host *from,
+			       struct signal_message *message)
+{
+	(void)m;
+	(void)message;
+	return !bob_is_cut_off || from != bob;
+}
+
+static bool both_have_restarted(struct mesh *m)
+{
+	(void)m;
+	return peer_of(alice, 0).switches > 0 && peer_of(bob, 0).switches > 0;
+}
+
+/* Both offer, and the offer that stands is lost: that of the other one says so. */
+static void glare_with_a_lost_offer(void **state)
+{
+	(void)state;
+	connect_both();
+	mesh.filter_datagram = drop_datagrams_of_bob;
+	mesh.filter_frame = drop_frames_of_bob;
+	bob_is_cut_off = true;
+	assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+	assert_int_equal(overlay_restart(bob->overlay, mesh.now_us, 0), OK);
+	(void)mesh_run(&mesh, 2 * MESH_DELAY_US, NULL);
+	bob_is_cut_off = false;
+	assert_true(mesh_run(&mesh, 100 * US_PER_MS + 8 * MESH_DELAY_US, both_have_restarted));
+	assert_int_equal(peer_of(alice, 0).restart_cause, OVERLAY_RESTART_PEER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +525,7 @@ int main(void)
 		TEST(offline_is_calm),
 		TEST(pairs_of_a_lost_address_end_at_once),
 		TEST(a_relay_that_was_not_needed),
+		TEST(glare_with_a_lost_offer),
 		TEST(candidates_are_told_again),
 		TEST(candidates_are_told_on_the_new_path),
 		TEST(an_upgrade_that_does_not_last_is_not_tried_soon),
