@@ -47,8 +47,9 @@
  *   better transport                      every 5 min, and when there is a new socket
  *   candidates may come (is_pending)      5 s from a change of servers or sockets
  *   verification                          again after 1 s while it is not answered, for 30 s; after
- *                                         an answer not before 2 s, doubling to 30 s. Not answered
- *                                         for 3 s: not offered, and replaced
+ *                                         an answer not before 2 s, doubling to 30 s while there is
+ *                                         a doubt every 5 s. Not answered for 3 s: not offered, and
+ *                                         replaced
  *   sweep of paths                        30 s; 2 s while there are any over a relay
  *   a path is silent                      7 s: one question of consent went unanswered; 40 s
  *                                         without traffic: two indications have not come
@@ -85,6 +86,7 @@
 #define RELAYS_SILENT_IDLE_US	  (40 * US_PER_S)
 #define RELAYS_VERIFY_US	  (1 * US_PER_S)
 #define RELAYS_VERIFY_MAX_US	  (30 * US_PER_S)
+#define RELAYS_CALM_US		  (5 * US_PER_S)
 #define RELAYS_DOUBT_US		  (3 * US_PER_S)
 #define RELAYS_STREAM_QUEUE_BYTES (128 * 1024)
 

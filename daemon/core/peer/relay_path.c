@@ -97,11 +97,16 @@ bool relays_server_of(const struct relays *r, uint16_t relay, uint32_t *ret_id,
 
 static void verify(struct relay_slot *s, uint64_t now_us)
 {
+	bool was_calm = now_us > s->doubted_us + RELAYS_CALM_US;
+
+	s->doubted_us = now_us;
+	if (was_calm && !s->is_verifying) {
+		s->verify_delay_us = 0;
+		s->verify_us = s->verify_since_us ? s->verify_since_us + 2 * RELAYS_VERIFY_US : 0;
+	}
 	if (s->stream || !s->turn || !turn_allocation_is_usable(s->turn) || s->is_verifying ||
 	    now_us < s->verify_us)
 		return;
-	if (now_us > s->verify_us + 2 * RELAYS_VERIFY_MAX_US)
-		s->verify_delay_us = 0;
 	s->is_verifying = true;
 	s->verify_expires_us = turn_allocation_expires_us(s->turn);
 	s->verify_since_us = now_us;

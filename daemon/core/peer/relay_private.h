@@ -76,8 +76,9 @@ struct relay_slot {
 	/* Refresh was asked for out of turn since verify_since_us; verify_us: again, or not
 	 * before. */
 	bool is_verifying;
-	bool in_doubt; /* not answered for a while: not offered */
-	bool is_lost;  /* it ended without our doing */
+	bool in_doubt;	     /* not answered for a while: not offered */
+	bool is_lost;	     /* it ended without our doing */
+	uint64_t doubted_us; /* when somebody wanted to ask the last time */
 	uint64_t verify_us, verify_since_us, verify_delay_us, verify_expires_us;
 	size_t path_count; /* that were marked */
 	bool is_silent;	   /* nothing comes over one of them */

@@ -129,6 +129,22 @@ static void server_restarts_again_and_again(void **state)
 	}
 }
 
+/* Nor do false alarms, when they are over. */
+static void server_restarts_after_false_alarms(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+
+	(void)state;
+	give(alice, &s, 1);
+	connect_both(3 * US_PER_S);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(overlay_restart(alice->overlay, mesh.now_us, 0), OK);
+		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+	}
+	turn_server_restart(&mesh.turn[0], mesh.now_us);
+	assert_in_range(back_after_us(), 0, 1600 * US_PER_MS);
+}
+
 /* What was asked for while it was away does not wait for its next repetition. */
 static void server_is_away_for_a_while(void **state)
 {
@@ -322,6 +338,7 @@ int main(void)
 		TEST(stream_is_refused_for_a_while),
 		TEST(server_restarts_under_a_session),
 		TEST(server_restarts_again_and_again),
+		TEST(server_restarts_after_false_alarms),
 		TEST(server_is_away_for_a_while),
 		TEST(stream_server_is_away_for_a_while),
 		TEST(stream_server_is_mute),
