@@ -199,6 +199,7 @@ void ice_owner_set_idle(struct ice_end *e, bool idle)
 	e->is_idle = idle;
 	ice_rules_on_idle(e->rules, e->world->now_us);
 	ice_agent_set_idle(e->agent, e->world->now_us, idle);
+	ice_end_drain(e);
 }
 
 /* --- events and time --- */

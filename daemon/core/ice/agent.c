@@ -90,10 +90,11 @@ void ice_agent_add_base(struct ice_agent *a, uint64_t now_us, struct ice_via via
 	for (size_t i = 0; i < ICE_LIVE_GENERATIONS; i++) {
 		struct ice_generation *g = ice_agent_live(a, i);
 
-		if (!g || !g->remote_known || g->phase != ICE_PHASE_CHECKING)
+		if (!g || !g->remote_known || g->phase == ICE_PHASE_LOST)
 			continue;
 		ice_remote_pair_base(g, via);
 		ice_checklist_thaw(&g->list);
+		ice_standby_on_candidate(g);
 	}
 	ice_agent_update(a, now_us);
 }
@@ -202,10 +203,11 @@ static size_t queued_nominations(const struct ice_generation *g)
 	return g->nominating != ICE_NO_PAIR && g->list.pairs[g->nominating].queued;
 }
 
-static enum ice_pace_class pace_class(const struct ice_agent *a, const struct ice_generation *g)
+static enum ice_pace_class pace_class(const struct ice_agent *a, const struct ice_generation *g,
+				      uint64_t now_us)
 {
 	if (!has_check_to_begin(g))
-		return ICE_PACE_IDLE;
+		return ice_standby_due(g) <= now_us ? ICE_PACE_STANDBY : ICE_PACE_IDLE;
 	if (g->list.triggered_count > queued_nominations(g))
 		return ICE_PACE_TRIGGERED;
 	if (a->worth)
@@ -222,9 +224,14 @@ static bool needs_keepalive(const struct ice_generation *g, size_t index)
 	return index == g->path ? g->agent->idle : g->phase == ICE_PHASE_CHECKING;
 }
 
-static uint64_t generation_deadline(const struct ice_generation *g)
+/* What is due to stand by is the pacer's, not the timer's. */
+static uint64_t generation_deadline(const struct ice_generation *g, uint64_t now_us)
 {
-	uint64_t deadline = ice_check_deadline(g);
+	uint64_t deadline = deadline_min(ice_check_deadline(g), ice_standby_deadline(g));
+	uint64_t standby_us = ice_standby_due(g);
+
+	if (standby_us > now_us)
+		deadline = deadline_min(deadline, standby_us);
 
 	deadline = deadline_min(deadline, ice_consent_deadline(&g->consent));
 	deadline = deadline_min(deadline, g->nominate_us);
@@ -238,7 +245,7 @@ static uint64_t generation_deadline(const struct ice_generation *g)
 	return deadline;
 }
 
-static void schedule(struct ice_agent *a)
+static void schedule(struct ice_agent *a, uint64_t now_us)
 {
 	struct ice_engine *e = a->engine;
 	uint64_t deadline =
@@ -250,9 +257,9 @@ static void schedule(struct ice_agent *a)
 
 		if (!g)
 			continue;
-		deadline = deadline_min(deadline, generation_deadline(g));
-		if (pace_class(a, g) > class)
-			class = pace_class(a, g);
+		deadline = deadline_min(deadline, generation_deadline(g, now_us));
+		if (pace_class(a, g, now_us) > class)
+			class = pace_class(a, g, now_us);
 	}
 	heap_set(&e->timers, &a->timer, deadline);
 	ice_pacer_set(&e->pacer, &a->pace, class, a->worth, a->next_check_us);
@@ -283,7 +290,7 @@ void ice_agent_update(struct ice_agent *a, uint64_t now_us)
 	set_state(a, derive_state(a));
 	watch_for_upgrade(a, now_us);
 	ice_event_note(a);
-	schedule(a);
+	schedule(a, now_us);
 }
 
 /* Begins a check of @g that is in the queue, or if @ordinary the next one in the ordinary course.
@@ -301,6 +308,11 @@ static bool begin_check(struct ice_generation *g, bool ordinary, uint64_t now_us
 	}
 	if (i == ICE_NO_PAIR && ordinary && g->phase == ICE_PHASE_CHECKING && g->remote_known)
 		i = ice_checklist_next(&g->list);
+	if (i == ICE_NO_PAIR && ordinary) {
+		i = ice_standby_next(g, now_us);
+		if (i != ICE_NO_PAIR)
+			ice_standby_on_begun(g, i, now_us);
+	}
 	if (i == ICE_NO_PAIR)
 		return false;
 	ice_check_begin(g, i, nominate, now_us);
@@ -359,6 +371,7 @@ void ice_agent_on_deadline(struct ice_agent *a, uint64_t now_us)
 		ice_check_on_deadline(g, now_us);
 		serve_consent(g, now_us);
 		serve_keepalives(g, now_us);
+		ice_standby_on_deadline(g, now_us);
 		if (now_us >= g->patience_us)
 			g->patience_over = true;
 	}

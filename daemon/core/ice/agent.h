@@ -9,9 +9,10 @@
  * request is for is in its username: our fragment.
  *
  * Files: agent.c life, state, timers; generation.c credentials and their table; remote.c what the
- * peer tells; restart.c one generation after another; path.c which pair carries the data; check.c
- * the side that asks; respond.c the side that answers; event.c what the owner is told;
- * nomination.c, consent.c and upgrade.c are policies that know nothing of the agent.
+ * peer tells; restart.c one generation after another; path.c which pair carries the data; standby.c
+ * what would carry it next; check.c the side that asks; respond.c the side that answers; event.c
+ * what the owner is told; nomination.c, consent.c and upgrade.c are policies that know nothing of
+ * the agent.
  */
 #ifndef ICETUN_ICE_AGENT_H
 #define ICETUN_ICE_AGENT_H
@@ -51,12 +52,20 @@
  * may take its place. */
 #define ICE_SUSPECT_US (12 * US_PER_S)
 
+/* Pairs that stand by, and the checks of a generation that look for them: so many, so far apart;
+ * and so many more for each candidate that comes later. */
+#define ICE_STANDBY_CHECKS     40
+#define ICE_STANDBY_CHECKS_NEW 8
+#define ICE_STANDBY_TA_US      (20 * US_PER_MS)
+/* The peer's check on a pair whose last proof is older than this is answered with one of ours. */
+#define ICE_STANDBY_MIRROR_US (10 * US_PER_S)
+
 enum ice_phase {
 	/* Ordinary and triggered checks are begun, a pair may be nominated. Leaves to CONCLUDED. */
 	ICE_PHASE_CHECKING = 0,
-	/* A pair is nominated. No check is begun, except for a better nomination of the peer's
-	 * within ICE_CONCLUDE_US or a new one after it, or while the path is suspect. Leaves to
-	 * LOST with the path. */
+	/* A pair is nominated. For ICE_CONCLUDE_US no check is begun, except for a better
+	 * nomination of the peer's, or while the path is suspect; then only those of standby.c,
+	 * those that the peer's trigger, and for a new nomination. Leaves to LOST with the path. */
 	ICE_PHASE_CONCLUDED,
 	/* The nominated pair was lost. Only what the peer's checks or its data trigger is
 	 * checked, and pairs that were valid beside it. Leaves to CONCLUDED. */
@@ -97,6 +106,9 @@ struct ice_generation {
 	uint64_t patience_us;
 	uint64_t nominate_us; /* when to ask the policy again */
 	uint64_t concluded_us;
+	uint32_t lost_count;   /* paths that were lost */
+	uint64_t standby_us;   /* not before is the next check for a standby pair begun */
+	uint32_t standby_left; /* how many more there may be */
 	struct ice_consent consent;
 	/* ICE_CONSENT_REQUESTS of them, with the first question; NULL while nothing is asked. */
 	struct ice_request *consent_requests;
@@ -206,6 +218,8 @@ uint64_t ice_restart_deadline(const struct ice_agent *a);
 void ice_path_choose(struct ice_generation *g, uint64_t now_us);
 /* Asks the nomination policy, and does what it says. */
 void ice_path_consider_nomination(struct ice_generation *g, uint64_t now_us);
+/* The peer nominates @index, which applies when it is valid. */
+void ice_path_on_use_candidate(struct ice_generation *g, size_t index, uint64_t now_us);
 /* @index is nominated: by the peer, or our nomination was accepted. */
 void ice_path_nominate(struct ice_generation *g, size_t index, uint64_t now_us);
 /* Gives up the path: consent ran out or was revoked. */
@@ -215,12 +229,32 @@ void ice_path_lose(struct ice_generation *g, uint64_t now_us);
 bool ice_path_is_suspect(const struct ice_generation *g, uint64_t now_us);
 /* Pair @index has answered while the path is suspect: it is the path from now on. */
 void ice_path_replace(struct ice_generation *g, size_t index, uint64_t now_us);
+/* The peer's end of the path is gone, and it uses pair @index, which is valid, instead. */
+void ice_path_follow(struct ice_generation *g, size_t index, uint64_t now_us);
 /* Ends all pairs over @via. */
 void ice_path_drop_base(struct ice_generation *g, uint64_t now_us, struct ice_via via);
 /* The peer is alive though our path is not: tries the last one again. */
 void ice_path_revive(struct ice_generation *g);
+/* What the path would be over pair @index, which is valid. */
+void ice_path_describe_pair(const struct ice_generation *g, size_t index, struct ice_path *ret);
 /* Return: false when @g has no path. */
 bool ice_path_describe(const struct ice_generation *g, struct ice_path *ret);
+
+/* standby.c */
+
+/* Another candidate, here or there: pairs of it may stand by. */
+void ice_standby_on_candidate(struct ice_generation *g);
+/* Return: when the next check is to begin, DEADLINE_NONE. */
+uint64_t ice_standby_due(const struct ice_generation *g);
+/* Return: the pair to check, or ICE_NO_PAIR. */
+size_t ice_standby_next(const struct ice_generation *g, uint64_t now_us);
+/* What has not answered for ICE_STALE_US does not stand by any more. */
+uint64_t ice_standby_deadline(const struct ice_generation *g);
+void ice_standby_on_deadline(struct ice_generation *g, uint64_t now_us);
+/* A check of that pair has begun. */
+void ice_standby_on_begun(struct ice_generation *g, size_t index, uint64_t now_us);
+/* Whether a success on pair @index, which is not the path, may make it the path. */
+bool ice_standby_may_replace(const struct ice_generation *g, size_t index, uint64_t now_us);
 
 /* event.c */
 

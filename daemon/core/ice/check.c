@@ -293,6 +293,7 @@ static void on_check_success(struct ice_generation *g, struct ice_pair *p, struc
 			     const struct netaddr *mapped, uint64_t now_us)
 {
 	struct table *t = &g->agent->engine->requests;
+	bool may_replace = ice_standby_may_replace(g, r->pair, now_us);
 	bool nominate = r->nominate;
 
 	ice_request_stop(t, &p->cancelled);
@@ -304,7 +305,7 @@ static void on_check_success(struct ice_generation *g, struct ice_pair *p, struc
 	set_valid(g, p, mapped, now_us);
 	if (r->pair == g->path)
 		(void)ice_consent_on_proof(&g->consent, now_us);
-	else if (ice_path_is_suspect(g, now_us))
+	else if (may_replace)
 		ice_path_replace(g, r->pair, now_us);
 	if (nominate && g->agent->controlling) {
 		g->nominating = ICE_NO_PAIR;

@@ -77,6 +77,7 @@ struct ice_pair {
 	uint64_t valid_since_us;
 	uint64_t proof_us; /* last authenticated response */
 	uint64_t sent_us;  /* last request or keepalive */
+	uint64_t asked_us; /* last authentic request of the peer's */
 	uint64_t rtt_us;   /* 0 = not known */
 	/* The check, and the one before it whose answer still counts (s. 7.3.1.4). */
 	struct ice_request check, cancelled;

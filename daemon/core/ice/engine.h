@@ -26,6 +26,11 @@
  *   session, not the path: if nothing has come back on the path for 12 s and the peer's checks
  *   arrive from elsewhere, as after a restart of its NAT, the path moves there.
  *
+ *   Standing by. While a nominated pair carries data, the best pair of another socket and one
+ *   over a relay are kept valid: when the path is lost, the best of them is the path in the same
+ *   call. If the peer has told in its own way that it has moved so, ice_agent_on_peer_moved()
+ *   follows.
+ *
  * The engine is driven from outside: after each call that takes `now_us`, pull
  * ice_engine_pop_transmit() and ice_engine_pop_event() until they are empty, and call
  * ice_engine_on_deadline() when ice_engine_next_deadline() has come. Calling it early or late is
@@ -36,7 +41,8 @@
  * never closer than ICE_PACER_FLOOR_US, those of one agent never closer than its Ta, and STUN
  * servers are asked at most once per ICE_GATHER_INTERVAL_US. Triggered checks go first, then
  * gathering, then agents with worth, then checks to where a session's data went before its restart,
- * then the rest. Retransmissions, responses and consent are not paced.
+ * then the rest, and last what is to stand by. Retransmissions, responses and consent are not
+ * paced.
  *
  * What strangers can do: a datagram allocates nothing. Only messages that carry the integrity of
  * one of our agents' passwords change anything. Unauthenticated requests get an error response that
@@ -145,6 +151,7 @@ struct ice_path {
 	uint64_t rtt_us; /* 0 = not known */
 	bool nominated;
 	bool consented; /* false: it lapsed while idle; data has to wait until it is there again */
+	uint32_t lost;	/* paths of this generation that were lost before it */
 	uint32_t generation; /* counts restarts of the session at this end, from 0 */
 };
 
@@ -362,10 +369,10 @@ MUST_USE enum err ice_agent_set_remote(struct ice_agent *a, uint64_t now_us,
 				       const struct ice_description *d);
 /* One candidate more (trickle, RFC 8838). @ufrag: the peer's, of the generation that it belongs to;
  * NULL for the newest. One for a generation that is not known yet waits for it, at most
- * ICE_MAX_EARLY_CANDIDATES of them. Return: OK; ERR_INVALID; ERR_WRONG_STATE after the end of
- * candidates or of the checks; DROP_STALE for an old generation; ERR_LIMIT above
- * ICE_MAX_CANDIDATES, or when too many wait; DROP_BLOCKED for an address that we would never send
- * to. */
+ * ICE_MAX_EARLY_CANDIDATES of them; after the nomination its pairs may stand by. Return: OK;
+ * ERR_INVALID; ERR_WRONG_STATE after the end of candidates, or when the nominated pair was lost;
+ * DROP_STALE for an old generation; ERR_LIMIT above ICE_MAX_CANDIDATES, or when too many wait;
+ * DROP_BLOCKED for an address that we would never send to. */
 MUST_USE enum err ice_agent_add_remote_candidate(struct ice_agent *a, uint64_t now_us,
 						 const char *ufrag, const struct ice_candidate *c);
 /* The peer has no more candidates for that generation. */
@@ -386,6 +393,17 @@ MUST_USE enum err ice_agent_switch(struct ice_agent *a, uint64_t now_us, uint32_
 void ice_agent_abandon_restart(struct ice_agent *a, uint64_t now_us);
 /* The path of the next generation. Return: false when there is none. */
 bool ice_agent_get_next_path(const struct ice_agent *a, struct ice_path *ret);
+
+/* Pairs that would carry the data at once if the path were lost. Return: how many. */
+#define ICE_MAX_STANDBY 2
+size_t ice_agent_get_standby(const struct ice_agent *a, struct ice_path ret[ICE_MAX_STANDBY]);
+/* The peer has said, in authenticated data of the session, that the path is gone at its end and
+ * which of the current generation's pairs it uses instead: @theirs and @ours are the addresses of
+ * the two ends as each sees the other's. If that pair is valid here, it is the path from now on,
+ * and the controlling end nominates it; else it is checked, and the peer should say it again.
+ * Return: OK when it is the path; DROP_STATE. */
+MUST_USE enum err ice_agent_on_peer_moved(struct ice_agent *a, uint64_t now_us,
+					  const struct netaddr *theirs, const struct netaddr *ours);
 
 /* An idle agent has no traffic: it does not ask for consent, which may lapse (RFC 7675 s. 5.1), and
  * keeps its path open by an indication every 15 s. Leaving this mode asks for consent at once. */

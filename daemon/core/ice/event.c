@@ -9,7 +9,7 @@ static bool is_same_path(const struct ice_path *a, const struct ice_path *b)
 	       netaddr_equal(&a->local, &b->local) && netaddr_equal(&a->remote, &b->remote) &&
 	       a->local_type == b->local_type && a->remote_type == b->remote_type &&
 	       a->nominated == b->nominated && a->consented == b->consented &&
-	       a->generation == b->generation;
+	       a->generation == b->generation && a->lost == b->lost;
 }
 
 /* Return: true when @g's path is not what was said last; then @has and @path say what it is. */

@@ -16,6 +16,7 @@
  * most and without it there is nothing to offer. */
 enum ice_pace_class {
 	ICE_PACE_IDLE = 0, /* nothing to send; not in the pacer */
+	ICE_PACE_STANDBY,  /* for when the path is lost */
 	ICE_PACE_ORDINARY,
 	ICE_PACE_GOOD,	/* to where a session's data went before its restart */
 	ICE_PACE_WORTH, /* somebody waits for this peer */

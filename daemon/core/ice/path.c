@@ -82,21 +82,40 @@ static void conclude(struct ice_generation *g, const struct ice_pair *nominated)
 		}
 		ice_check_stop(g, p);
 		if (p->state == ICE_PAIR_WAITING || p->state == ICE_PAIR_IN_PROGRESS)
-			ice_checklist_set_state(&g->list, p, ICE_PAIR_FROZEN);
+			ice_checklist_set_state(&g->list, p,
+						p->valid ? ICE_PAIR_SUCCEEDED : ICE_PAIR_FROZEN);
 	}
+}
+
+/* For a while a peer may nominate several; later it has changed its mind, and what it nominated
+ * before does not count any more. */
+static bool is_afresh(const struct ice_generation *g, uint64_t now_us)
+{
+	return g->phase != ICE_PHASE_CONCLUDED || now_us >= g->concluded_us + ICE_CONCLUDE_US;
+}
+
+void ice_path_on_use_candidate(struct ice_generation *g, size_t index, uint64_t now_us)
+{
+	if (g->phase != ICE_PHASE_CHECKING && is_afresh(g, now_us)) {
+		for (size_t i = 0; i < g->list.pair_count; i++)
+			g->list.pairs[i].use_candidate = false;
+	}
+	g->list.pairs[index].use_candidate = true;
 }
 
 void ice_path_nominate(struct ice_generation *g, size_t index, uint64_t now_us)
 {
-	bool is_afresh =
-		g->phase != ICE_PHASE_CONCLUDED || now_us >= g->concluded_us + ICE_CONCLUDE_US;
+	bool afresh = is_afresh(g, now_us);
 
-	for (size_t i = 0; is_afresh && i < g->list.pair_count; i++)
+	for (size_t i = 0; afresh && i < g->list.pair_count; i++)
 		g->list.pairs[i].nominated = false;
 	g->list.pairs[index].nominated = true;
 	g->has_lost = false;
-	if (is_afresh)
+	if (afresh) {
 		g->concluded_us = now_us;
+		g->standby_us = now_us + ICE_CONCLUDE_US;
+		g->standby_left = ICE_STANDBY_CHECKS;
+	}
 	set_phase(g, ICE_PHASE_CONCLUDED);
 	conclude(g, &g->list.pairs[ice_checklist_best(&g->list)]);
 }
@@ -117,6 +136,7 @@ static void invalidate(struct ice_generation *g, size_t index)
 static void drop_pair(struct ice_generation *g, size_t index)
 {
 	g->has_lost |= index == g->path;
+	g->lost_count += index == g->path;
 	ice_check_stop(g, &g->list.pairs[index]);
 	invalidate(g, index);
 	ice_checklist_set_state(&g->list, &g->list.pairs[index], ICE_PAIR_FAILED);
@@ -153,6 +173,20 @@ void ice_path_replace(struct ice_generation *g, size_t index, uint64_t now_us)
 	 * ours to nominate, the policy does. */
 	if (!g->agent->controlling)
 		ice_path_nominate(g, index, now_us);
+}
+
+void ice_path_follow(struct ice_generation *g, size_t index, uint64_t now_us)
+{
+	size_t left = g->path;
+
+	drop_pair(g, left);
+	g->list.pairs[left].use_candidate = false;
+	ice_path_nominate(g, index, now_us);
+	if (!g->agent->controlling)
+		return;
+	/* It is ours to say. */
+	g->nominating = index;
+	ice_checklist_trigger(&g->list, index);
 }
 
 void ice_path_drop_base(struct ice_generation *g, uint64_t now_us, struct ice_via via)

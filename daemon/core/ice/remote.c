@@ -95,7 +95,7 @@ static enum err trickle(struct ice_generation *g, uint64_t now_us, const struct 
 		return OK;
 	if (g->phase != ICE_PHASE_CHECKING && a->controlling)
 		ice_upgrade_on_change(&a->upgrade, now_us);
-	if (g->remote_ended || g->phase != ICE_PHASE_CHECKING)
+	if (g->remote_ended || g->phase == ICE_PHASE_LOST)
 		return ERR_WRONG_STATE;
 	if (g->signalled_count == ICE_MAX_CANDIDATES)
 		return ERR_LIMIT;
@@ -106,6 +106,7 @@ static enum err trickle(struct ice_generation *g, uint64_t now_us, const struct 
 	g->patience_us = now_us + ICE_PATIENCE_US;
 	g->patience_over = false;
 	ice_checklist_thaw(&g->list);
+	ice_standby_on_candidate(g);
 	return OK;
 }
 

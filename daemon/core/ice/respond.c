@@ -130,13 +130,16 @@ static size_t find_pair(struct ice_generation *g, const struct ice_early *c, uin
 /* After the conclusion (s. 8.1.2, 8.3.1): for a while a better pair may still be nominated by peers
  * that nominate several; later a nomination means that the peer has changed its mind. When the path
  * answers no more, any sign of life is welcome; and when the peer still asks over the pair that it
- * has nominated, though we have left that meanwhile, we come back. */
+ * has nominated, though we have left that meanwhile, we come back. And what the peer wants to stand
+ * by, it shall have. */
 static bool is_wanted_after_conclusion(const struct ice_generation *g, const struct ice_early *c,
 				       uint64_t now_us)
 {
 	size_t index;
 
 	if (ice_path_is_suspect(g, now_us))
+		return true;
+	if (now_us >= g->concluded_us + ICE_CONCLUDE_US && !g->agent->idle)
 		return true;
 	if (g->agent->controlling)
 		return false;
@@ -151,6 +154,9 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 	struct ice_pair *p;
 	size_t index;
 
+	index = ice_checklist_find(&g->list, c->via, &c->from);
+	if (index != ICE_NO_PAIR)
+		g->list.pairs[index].asked_us = now_us;
 	if (g->phase == ICE_PHASE_CONCLUDED && !is_wanted_after_conclusion(g, c, now_us))
 		return;
 	index = find_pair(g, c, now_us);
@@ -158,11 +164,12 @@ static void on_check(struct ice_generation *g, const struct ice_early *c, uint64
 		return;
 	p = &g->list.pairs[index];
 	if (c->use_candidate && !g->agent->controlling)
-		p->use_candidate = true;
+		ice_path_on_use_candidate(g, index, now_us);
 	if (p->state == ICE_PAIR_SUCCEEDED && p->valid) {
-		if (p->use_candidate && !p->nominated)
+		if (p->use_candidate && !p->nominated && !g->agent->controlling)
 			ice_path_nominate(g, index, now_us);
-		else if (index != g->path && ice_path_is_suspect(g, now_us))
+		else if (index != g->path && (ice_path_is_suspect(g, now_us) ||
+					      now_us >= p->proof_us + ICE_STANDBY_MIRROR_US))
 			ice_check_renew(g, index, now_us);
 		return;
 	}

@@ -5,7 +5,7 @@
 void ice_agent_set_worth(struct ice_agent *a, uint32_t worth)
 {
 	a->worth = worth;
-	if (a->pace.class == ICE_PACE_IDLE)
+	if (a->pace.class == ICE_PACE_IDLE || a->pace.class == ICE_PACE_STANDBY)
 		return;
 	if (a->pace.class != ICE_PACE_TRIGGERED)
 		ice_pacer_set(&a->engine->pacer, &a->pace,
@@ -23,13 +23,10 @@ bool ice_agent_is_controlling(const struct ice_agent *a)
 	return a->controlling;
 }
 
-bool ice_path_describe(const struct ice_generation *g, struct ice_path *ret)
+void ice_path_describe_pair(const struct ice_generation *g, size_t index, struct ice_path *ret)
 {
-	const struct ice_pair *p;
+	const struct ice_pair *p = &g->list.pairs[index];
 
-	if (g->path == ICE_NO_PAIR)
-		return false;
-	p = &g->list.pairs[g->path];
 	*ret = (struct ice_path){
 		.socket = p->via.socket,
 		.relay = p->via.relay,
@@ -40,8 +37,16 @@ bool ice_path_describe(const struct ice_generation *g, struct ice_path *ret)
 		.rtt_us = p->rtt_us,
 		.nominated = p->nominated,
 		.consented = ice_consent_is_fresh(&g->consent),
+		.lost = g->lost_count,
 		.generation = g->number,
 	};
+}
+
+bool ice_path_describe(const struct ice_generation *g, struct ice_path *ret)
+{
+	if (g->path == ICE_NO_PAIR)
+		return false;
+	ice_path_describe_pair(g, g->path, ret);
 	return true;
 }
 

@@ -720,10 +720,15 @@ static void the_conclusion_ends_other_checks(void **state)
 	wire_run(&w, 300 * US_PER_MS);
 	expect_completed_alike();
 	assert_int_equal(sent_to_the_dead, 1);
-	wire_run(&w, 60 * US_PER_S);
+	wire_run(&w, 2500 * US_PER_MS);
 	assert_int_equal(sent_to_the_dead, 1);
 	assert_int_equal(ice_agent_get_pairs(w.host[0].agent, rows, 2), 2);
 	assert_int_equal(rows[0].state, ICE_PAIR_FROZEN);
+	/* Could it stand by? That is asked once. */
+	wire_run(&w, 60 * US_PER_S);
+	assert_int_equal(sent_to_the_dead, 1 + 7);
+	assert_int_equal(ice_agent_get_pairs(w.host[0].agent, rows, 2), 2);
+	assert_int_equal(rows[0].state, ICE_PAIR_FAILED);
 	expect_completed_alike();
 }
 
