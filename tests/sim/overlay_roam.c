@@ -169,7 +169,7 @@ static void remove_socket(size_t i, uint16_t number)
 				  h->further[number - MESH_FIRST_MOVE].family == NETADDR_NONE)
 		return;
 	say("an address goes", i);
-	mesh_remove_socket(&mesh.hosts[i], number);
+	roam_rules_remove_socket(i, number);
 	(void)mesh_run(&mesh, 0, NULL); /* the data plane hears of it before the next packet */
 	roam_rules_look();
 }
@@ -505,6 +505,7 @@ static bool run_seed(uint64_t seed, struct roam_rules_counts *sum)
 	sum->opened += c.opened;
 	sum->packets += c.packets;
 	sum->keys += c.keys;
+	sum->stood_by += c.stood_by;
 	mesh_destroy(&mesh);
 	if (why)
 		printf("seed %" PRIu64 ", %" PRIu64 " us: %s\n", seed, at_us, why);
@@ -523,13 +524,14 @@ static int run_seeds(uint64_t from, uint64_t count, bool all)
 	}
 	printf("%" PRIu64 " seeds: %" PRIu64 " sealed, %" PRIu64 " relayed, %" PRIu64
 	       " opened, %" PRIu64 " packets, %" PRIu64 " keys, %" PRIu64 " switches, %" PRIu64
-	       " paths lost, %" PRIu64 " messages again; %" PRIu64 " wrong\n",
+	       " paths lost, %" PRIu64 " stood by, %" PRIu64 " messages again; %" PRIu64 " wrong\n",
 	       count, sum.sealed, sum.relayed, sum.opened, sum.packets, sum.keys, sum.switches,
-	       sum.clears, replays, wrong);
+	       sum.clears, sum.stood_by, replays, wrong);
 	if (wrong)
 		return 1;
 	/* A rule that nothing came to has shown nothing. */
-	return count < 20 || (sum.switches > 0 && sum.clears > 0 && sum.relayed > 0 && replays > 0)
+	return count < 20 || (sum.switches > 0 && sum.clears > 0 && sum.relayed > 0 &&
+			      sum.stood_by > 0 && replays > 0)
 		       ? 0
 		       : 1;
 }

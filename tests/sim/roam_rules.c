@@ -348,7 +348,34 @@ static void on_event(struct mesh_host *h, const struct overlay_event *v)
 	}
 }
 
+/* The path of @h goes over @socket, and a pair stands by that does not. */
+static bool stands_by(const struct mesh_host *h, uint16_t socket)
+{
+	struct overlay_peer_info info;
+
+	if (overlay_peer(h->overlay, 0, &info) != OK || !info.has_path ||
+	    info.path.socket != socket)
+		return false;
+	for (size_t i = 0; i < info.standby_count; i++) {
+		if (info.standby[i].socket != socket)
+			return true;
+	}
+	return false;
+}
+
 /* --- for the test --- */
+
+void roam_rules_remove_socket(size_t i, uint16_t number)
+{
+	struct mesh_host *h = &mesh->hosts[i];
+	bool stood_by = stands_by(h, number);
+	struct overlay_peer_info info;
+
+	mesh_remove_socket(h, number);
+	counts.stood_by += stood_by;
+	if (stood_by && (overlay_peer(h->overlay, 0, &info) != OK || !info.has_path))
+		fail("standby: what stood by does not carry the data");
+}
 
 void roam_rules_begin(struct mesh *m)
 {

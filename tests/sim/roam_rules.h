@@ -9,6 +9,8 @@
  *		has come with the new keys
  *	break	a direct path that lives, by the network's own knowledge, is not taken away, nor are
  *		its keys
+ *	standby	when the address of the path goes while a pair over another one stands by, there is
+ *		a path at once
  *	deliver	what the network delivers of sealed datagrams opens, the first time. So no packet is
  *		lost but by the network
  *	once	no packet of the TUN arrives twice
@@ -23,13 +25,15 @@
 void roam_rules_begin(struct mesh *m);
 /* To be called between events, at least each 10 ms: looks which paths live. */
 void roam_rules_look(void);
+/* The address of a socket of host @i goes: mesh_remove_socket(). */
+void roam_rules_remove_socket(size_t i, uint16_t number);
 /* Traffic of the TUN, sent since the last call, keeps both ends awake. */
 void roam_rules_on_use(void);
 /* Return: NULL, or the first rule that was broken, with its time in *ret_us. */
 const char *roam_rules_fault(uint64_t *ret_us);
 /* How often each rule was asked: for a test that it is not idle. */
 struct roam_rules_counts {
-	uint64_t sealed, relayed, switches, clears, opened, packets, keys;
+	uint64_t sealed, relayed, switches, clears, opened, packets, keys, stood_by;
 };
 struct roam_rules_counts roam_rules_counts(void);
 /* Whether the packet of @to that has this number arrived. */

@@ -17,6 +17,11 @@
  *	       CBOR: [no more will follow, candidate...]	the sender's candidates (trickle)
  *	PROBE  number (4 bytes), zeros up to the size in question	answered with PROBED
  *	PROBED number (4 bytes), size (2 bytes)	a PROBE of this number and size has come
+ *	MOVED  number (4 bytes), two addresses	the sender has lost the path and uses another pair
+ *						of the same generation: its own address there as
+ *						the reader sees it, then the reader's
+ *
+ * An address is its family (4 or 6), the port (2 bytes) and 4 or 16 bytes.
  *
  * An unknown type is ignored, so that a newer peer may say more.
  */
@@ -28,6 +33,7 @@
 #include <stdint.h>
 
 #include "daemon/core/base/err.h"
+#include "daemon/core/base/netaddr.h"
 
 enum control_type {
 	CONTROL_PING = 1,
@@ -41,6 +47,7 @@ enum control_type {
 	CONTROL_RESTART_ANSWER = 9,
 	CONTROL_PROBE = 10,
 	CONTROL_PROBED = 11,
+	CONTROL_MOVED = 12,
 };
 
 /* The id of a PING that asks whether packets come over a new path, until something comes back. It
@@ -54,9 +61,10 @@ enum control_type {
 
 struct control_message {
 	enum control_type type;
-	uint64_t id;	     /* PING, PONG */
-	uint32_t number;     /* PROBE, PROBED */
-	uint16_t size;	     /* PROBED; PROBE: of itself */
+	uint64_t id;		       /* PING, PONG */
+	uint32_t number;	       /* PROBE, PROBED, MOVED */
+	uint16_t size;		       /* PROBED; PROBE: of itself */
+	struct netaddr sender, reader; /* MOVED */
 	const uint8_t *body; /* the others, but for HELLO and CLOSE: inside the decoded buffer */
 	size_t body_len;
 };

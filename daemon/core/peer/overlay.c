@@ -412,6 +412,9 @@ enum err overlay_on_control(struct overlay *o, uint64_t now_us, uint32_t peer, u
 	case CONTROL_PROBED:
 		e = mtu_on_control(o, p, s, now_us, &m);
 		break;
+	case CONTROL_MOVED:
+		e = moved_on_control(p, s, now_us, &m);
+		break;
 	}
 	peer_update_timer(o, p);
 	overlay_drain_ice(o, now_us);

@@ -307,6 +307,9 @@ struct overlay_peer_info {
 	uint64_t since_us; /* when it entered the state */
 	bool has_path;
 	struct ice_path path;
+	/* What would carry the data at once if the path were lost. */
+	struct ice_path standby[ICE_MAX_STANDBY];
+	size_t standby_count;
 	uint16_t path_bytes; /* the longest inner packet that it carries; 0: no path */
 	enum aead_cipher cipher;
 	/* What the overlay has sent itself: control, packets that waited for a path, and all

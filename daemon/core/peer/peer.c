@@ -76,6 +76,7 @@ void peer_update_timer(struct overlay *o, struct peer *p)
 		due = deadline_min(due, p->pause_until_us);
 	due = deadline_min(due, session_deadline(p));
 	due = deadline_min(due, trickle_deadline(p));
+	due = deadline_min(due, moved_deadline(p));
 	due = deadline_min(due, p->rekey_us);
 	due = deadline_min(due, restart_deadline(p));
 	due = deadline_min(due, idle_deadline(p));
@@ -213,6 +214,7 @@ void peer_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us)
 {
 	session_on_deadline(o, p, now_us);
 	trickle_on_deadline(o, p, now_us);
+	moved_on_deadline(o, p, now_us);
 	if (now_us >= p->rekey_us)
 		rekey_on_deadline(o, p, now_us);
 	restart_on_deadline(o, p, now_us);

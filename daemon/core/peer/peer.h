@@ -10,6 +10,7 @@
  *	session.c    keys, the control lane, paths; which of two sessions carries the data
  *	relaying.c   paths over relays, what comes through them; the relays are relay.h
  *	restart.c    the same session over a new ICE generation and new keys
+ *	moved.c	     the path was lost and another pair stood by: the peer is told
  *	idle.c	     no consent for a peer without traffic, and its return
  *	trickle.c    candidates that come later
  *	rekey.c      renewal of the keys inside the tunnel
@@ -101,6 +102,9 @@ struct session {
 	bool shared;	    /* the peer is known to have the keys */
 	bool has_path;
 	struct ice_path path;
+	uint64_t moved_us;   /* when the peer is told again that we have moved, DEADLINE_NONE */
+	uint32_t moved_told; /* how often */
+	uint32_t moved_seen; /* the number of the last MOVED that counted */
 	bool heard;	     /* authenticated data came over it */
 	bool used;	     /* the peer sends with it, and with none before it */
 	uint64_t heard_us;   /* the last time, or when its path began */
@@ -396,6 +400,15 @@ uint64_t trickle_deadline(const struct peer *p);
 void trickle_hurry(struct peer *p, uint64_t now_us);
 enum err trickle_on_message(struct peer *p, struct session *s, uint64_t now_us, const uint8_t *body,
 			    size_t len);
+
+/* moved.c */
+/* ICE has told the path of @s, the current session; the one that it told before was @before. */
+void moved_on_path(struct overlay *o, struct session *s, uint64_t now_us,
+		   const struct ice_path *before);
+enum err moved_on_control(const struct peer *p, struct session *s, uint64_t now_us,
+			  const struct control_message *m);
+void moved_on_deadline(struct overlay *o, struct peer *p, uint64_t now_us);
+uint64_t moved_deadline(const struct peer *p);
 
 /* rekey.c */
 /* The present keys were used; the data plane's busiest lane has sealed @packets with them. */

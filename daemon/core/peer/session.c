@@ -57,6 +57,7 @@ enum err session_create_keys(struct overlay *o, struct peer *p, bool initiator,
 	s->initiator = initiator;
 	s->ask_us = DEADLINE_NONE;
 	s->tell_us = DEADLINE_NONE;
+	s->moved_us = DEADLINE_NONE;
 	do {
 		s->local_index = random_u32(&o->random);
 	} while (s->local_index == 0 || index_is_taken(o, s->local_index));
@@ -99,6 +100,9 @@ void session_take_path(struct session *s, const struct session *from)
 	s->has_path = from->has_path;
 	s->path = from->path;
 	s->heard_us = from->heard_us;
+	s->moved_us = from->moved_us;
+	s->moved_told = from->moved_told;
+	s->moved_seen = from->moved_seen;
 }
 
 void session_destroy(struct overlay *o, struct session *s, uint64_t now_us)
@@ -421,6 +425,7 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 		     const struct ice_path *path)
 {
 	bool first = !s->has_path;
+	struct ice_path before = s->path;
 
 	if (first || path->relay != s->path.relay || !netaddr_equal(&path->remote, &s->path.remote))
 		s->heard_us = now_us;
@@ -438,6 +443,8 @@ void session_on_path(struct overlay *o, struct peer *p, struct session *s, uint6
 		announce_path(o, p, s, now_us);
 	else
 		use(o, p, s, now_us);
+	if (s == p->current)
+		moved_on_path(o, s, now_us, &before);
 }
 
 void session_on_shared(struct overlay *o, struct peer *p, struct session *s, uint64_t now_us)

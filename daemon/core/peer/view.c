@@ -27,6 +27,7 @@ static void fill_info(const struct peer *p, struct overlay_peer_info *ret)
 		ret->cipher = s->cipher;
 		ret->has_path = s->has_path && s->shared;
 		ret->path = s->path;
+		ret->standby_count = s->agent ? ice_agent_get_standby(s->agent, ret->standby) : 0;
 		ret->path_bytes = s->has_path && p->mtu.is_known ? p->mtu.pmtu.size : 0;
 		ret->sent_us = s->sent_us;
 	}

@@ -11,7 +11,10 @@
 static void round_trip(void **state)
 {
 	static const uint8_t body[] = {1, 2, 3};
-	static const struct control_message all[] = {
+	const struct netaddr ip4 = netaddr_from_ip4((const uint8_t[]){192, 0, 2, 1}, 1000);
+	const struct netaddr ip6 = {
+		.family = NETADDR_IP6, .port = 2000, .ip = {0x20, 1, 0xd, 0xb8, [15] = 9}};
+	const struct control_message all[] = {
 		{.type = CONTROL_PING, .id = 0x0102030405060708},
 		{.type = CONTROL_PONG, .id = UINT64_MAX},
 		{.type = CONTROL_HELLO},
@@ -21,6 +24,8 @@ static void round_trip(void **state)
 		{.type = CONTROL_CANDIDATES, .body = body, .body_len = sizeof(body)},
 		{.type = CONTROL_PROBE, .number = 0x01020304, .size = 40},
 		{.type = CONTROL_PROBED, .number = UINT32_MAX, .size = 9000},
+		{.type = CONTROL_MOVED, .number = 7, .sender = ip4, .reader = ip6},
+		{.type = CONTROL_MOVED, .number = 8, .sender = ip6, .reader = ip4},
 	};
 
 	(void)state;
@@ -36,6 +41,8 @@ static void round_trip(void **state)
 		assert_int_equal(m.id, all[i].id);
 		assert_int_equal(m.number, all[i].number);
 		assert_int_equal(m.size, all[i].size);
+		assert_true(netaddr_equal(&m.sender, &all[i].sender));
+		assert_true(netaddr_equal(&m.reader, &all[i].reader));
 		assert_int_equal(m.body_len, all[i].body_len);
 		if (m.body_len)
 			assert_memory_equal(m.body, body, sizeof(body));
@@ -68,6 +75,23 @@ static void probes(void **state)
 	assert_int_equal(control_decode(probed, 6, &m), DROP_TRUNCATED);
 }
 
+static void moved(void **state)
+{
+	static const uint8_t good[] = {12, 0, 0, 0, 1, 4,   0, 9, 192, 0,
+				       2,  1, 4, 0, 8, 192, 0, 2, 2};
+	static const uint8_t strange[] = {12, 0, 0, 0, 1, 5,   0, 9, 192, 0,
+					  2,  1, 4, 0, 8, 192, 0, 2, 2};
+	struct control_message m;
+
+	(void)state;
+	assert_int_equal(control_decode(good, sizeof(good), &m), OK);
+	assert_int_equal(m.sender.port, 9);
+	assert_int_equal(m.reader.ip[3], 2);
+	for (size_t len = 1; len < sizeof(good); len++)
+		assert_int_equal(control_decode(good, len, &m), DROP_TRUNCATED);
+	assert_int_equal(control_decode(strange, sizeof(strange), &m), DROP_MALFORMED);
+}
+
 static void refused(void **state)
 {
 	static const uint8_t ping[] = {1, 0, 0, 0, 0, 0, 0, 0, 9, 7};
@@ -89,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(probes),
+		cmocka_unit_test(moved),
 		cmocka_unit_test(refused),
 	};
 
