@@ -444,6 +444,8 @@ static void fill_peer(struct run *r, const struct overlay_peer_info *info, struc
 	if (info->has_path) {
 		status_path(r, &info->path, &ret->path);
 		ret->path.mtu_bytes = info->path_bytes;
+		for (size_t i = 0; i < info->standby_count && i < CONTROL_MAX_STANDBY; i++)
+			status_path(r, &info->standby[ret->standby_count++], &ret->standby[i]);
 		ret->cipher = info->cipher == AEAD_AES_256_GCM ? CONTROL_CIPHER_AES_256_GCM
 							       : CONTROL_CIPHER_CHACHA20_POLY1305;
 	}

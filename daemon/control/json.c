@@ -150,6 +150,16 @@ static json_t *restarts_json(const struct control_peer *peer)
 	return build_end(&b);
 }
 
+static json_t *standby_json(const struct control_peer *peer)
+{
+	json_t *array = json_array();
+	bool ok = array;
+
+	for (size_t i = 0; i < peer->standby_count; i++)
+		ok = ok && append(array, control_path_json(&peer->standby[i]));
+	return array_or_null(array, ok);
+}
+
 json_t *control_peer_json(const struct control_peer *peer)
 {
 	struct build b = build_begin();
@@ -160,8 +170,10 @@ json_t *control_peer_json(const struct control_peer *peer)
 		put(&b, "online", json_boolean(peer->online));
 	put_text(&b, "state", control_peer_state_name(peer->state));
 	put_number(&b, "since_ms", peer->since_ms);
-	if (peer->has_path)
+	if (peer->has_path) {
 		put(&b, "path", control_path_json(&peer->path));
+		put(&b, "standby", standby_json(peer));
+	}
 	put_text_if(&b, "cipher", control_cipher_name(peer->cipher));
 	put_age_if(&b, "last_received_ms", peer->last_received_ms);
 	put(&b, "sent", traffic_json(peer->tx_bytes, peer->tx_packets));

@@ -248,6 +248,8 @@ struct control_path {
 	char relay[CONTROL_ENDPOINT_BYTES];
 };
 
+#define CONTROL_MAX_STANDBY 2
+
 struct control_peer {
 	char name[CONTROL_NAME_BYTES];
 	struct netaddr addresses[CONTROL_MAX_ADDRESSES];
@@ -258,6 +260,8 @@ struct control_peer {
 	uint64_t since_ms;
 	bool has_path;
 	struct control_path path;
+	struct control_path standby[CONTROL_MAX_STANDBY]; /* in case the path is lost */
+	size_t standby_count;
 	enum control_cipher cipher;
 	uint64_t last_received_ms;   /* ago: the last packet that authenticated; or CONTROL_NEVER */
 	uint64_t tx_bytes, rx_bytes; /* inside the tunnel */

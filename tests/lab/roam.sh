@@ -88,24 +88,14 @@ hard() {
 	roam_mark between
 }
 
-# The new connection to the rendezvous takes seven round trips to it, TCP's, CURVE's and ours, which the
-# bound does not know: it can hold near a server only.
 case_hard() {
 	local i bound_us
-	set_delay 1
 	bound_us=$(($(roam_bound_us nat-a nat-b) + 100000))
 	roam_count_begin
 	for ((i = 0; i < times; i++)); do hard hard alice; done
 	roam_count_end
 	roam_check_none hard duplicated
 	roam_check_us hard gap_us $bound_us
-	set_delay $delay_ms
-}
-set_delay() {
-	local name
-	for name in nat-a nat-b nat-c nat-d server stun ${needs_relay:+relay}; do
-		lab_link_set "$name" "delay_ms=$1"
-	done
 }
 
 case_later() {
@@ -304,7 +294,14 @@ is_kind() { # HOST PEER KIND
 kind_at() { if [ "$1" = c ]; then echo relayed; else echo direct; fi; }
 
 # A direct path over the interface that will go is better than a relayed one over the one that stays: what is
-# soft otherwise is hard on the way to the relay.
+# soft otherwise is hard on the way to the relay, which stands by. With short links, since what is in flight when
+# the interface goes, before the mark, is lost.
+set_delay() {
+	local name
+	for name in nat-a nat-b nat-c nat-d server stun relay; do
+		lab_link_set "$name" "delay_ms=$1"
+	done
+}
 case_relayed() {
 	local i bound_us kind
 	set_delay 1

@@ -107,15 +107,20 @@ roam_soft() {
 }
 
 # roam_hard MARK HOST [COMMAND...]: the interface goes, another, which is not the better one, is there.
-# COMMAND comes in between.
+# COMMAND comes in between. A pair over the other interface stands by then.
 roam_hard() {
 	local from=${ROAM_AT[$2]}
 	roam_attach "$2" "$(roam_other "$from")" $((ROAM_METRIC[$2] + 1))
 	lab_wait 5 "$2 knows what the NAT of its other interface makes of it" roam_knows_home "$2" "${ROAM_AT[$2]}"
-	sleep 0.5
+	lab_wait 10 "$2 has a path over its other interface standing by" roam_stands_by "$2" "${ROAM_AT[$2]}"
 	"${@:3}"
 	roam_mark "$1"
 	roam_detach "$2" "$from"
+}
+# From relayed to direct ICE may be there already.
+roam_stands_by() { # HOST HOME
+	check_is "$1" "any(p['local'].rsplit(':', 1)[0] in ('${ROAM_ADDRESS[$2]}', '${ROAM_WAN[$2]}')
+		for p in s['peers'][0]['standby'] + [s['peers'][0]['path']])"
 }
 roam_knows_home() {
 	check_is "$1" "any(c['address'].startswith('${ROAM_WAN[$2]}:') for c in s['candidates'])"
