@@ -11,6 +11,7 @@
 #include "daemon/core/stun/message.h"
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/segment.h"
+#include "daemon/data/ahead.h"
 #include "daemon/data/pages.h"
 #include "daemon/data/worker.h"
 #include "tun/vnet.h"
@@ -191,8 +192,10 @@ static void write_group(struct worker *w, struct coalesced *g)
 
 static bool is_allowed(const struct session *s, const struct netaddr *source)
 {
-	for (size_t i = 0; i < s->allowed_count; i++) {
-		if (netprefix_contains(&s->allowed[i], source))
+	if (s->allowed_count && netprefix_contains(&s->first_allowed, source))
+		return true;
+	for (size_t i = 1; i < s->allowed_count; i++) {
+		if (netprefix_contains(&s->allowed[i - 1], source))
 			return true;
 	}
 	return false;
@@ -215,8 +218,12 @@ static enum err complete(const struct staged *p, size_t len)
 /* The peer's SYN says how long our packets to it may be. */
 static void clamp_mss(struct worker *w, const struct staged *p, size_t len, bool is_partial)
 {
-	const struct path *path = atomic_load(&w->plane->peers[p->session->peer].path);
+	const struct path *path;
 
+	/* Of the other packets the path, which is in no near cache, is not needed. */
+	if (!segment_is_syn(p->packet, len))
+		return;
+	path = atomic_load(&w->plane->peers[p->session->peer].path);
 	if (path && path->is_found)
 		segment_clamp_mss(p->packet, len, path->max_bytes, is_partial);
 }
@@ -479,6 +486,38 @@ static void rx_message(struct worker *w, const struct data_socket *s, size_t slo
 		rx_datagram(w, &o, bytes + at, len - at < stride ? len - at : stride);
 }
 
+/* Of the packet of ours that begins message @slot, or zeros. */
+static struct tunnel_header first_header(const struct rx *r, size_t slot)
+{
+	const uint8_t *bytes = r->vectors[slot].iov_base;
+	size_t len = r->messages[slot].msg_len;
+	struct tunnel_header h = {0};
+
+	if (len > CHANNEL_HEADER_BYTES && bytes[0] >= CHANNEL_TYPE_MIN &&
+	    bytes[0] <= CHANNEL_TYPE_MAX) {
+		bytes += CHANNEL_HEADER_BYTES;
+		len -= CHANNEL_HEADER_BYTES;
+	}
+	if (tunnel_header_read(bytes, len, &h) != OK)
+		h.receiver_index = 0;
+	return h;
+}
+
+static void rx_messages(struct worker *w, const struct data_socket *s, size_t count)
+{
+	struct session *sessions[SLOTS];
+	struct tunnel_header headers[SLOTS];
+
+	for (size_t i = 0; i < count; i++)
+		headers[i] = first_header(w->rx, i);
+	ahead_open(w->plane, w->number, headers, sessions, count);
+	for (size_t i = 0, next = 0; i < count; i++) {
+		if (i == next && (next = ahead_next(sessions, i, count)) < count)
+			ahead_key(&sessions[next]->workers[w->number].rx_key);
+		rx_message(w, s, i);
+	}
+}
+
 static void prepare_slots(struct rx *r, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -511,8 +550,8 @@ void rx_turn(struct worker *w, uint32_t slot)
 		if (count < 0 && errno == EAGAIN)
 			return;
 		/* An error that the kernel had noted for the socket is gone once it was read. */
-		for (int k = 0; k < count; k++)
-			rx_message(w, s, (size_t)k);
+		if (count > 0)
+			rx_messages(w, s, (size_t)count);
 		rx_flush(w);
 		if (count >= 0 && (size_t)count < slots)
 			return;

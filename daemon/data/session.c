@@ -81,13 +81,15 @@ static enum err session_fill(struct session *s, const struct data_session_params
 		s->workers[i].lane.receiver_index = params->remote_index;
 		s->workers[i].lane.lane = (uint8_t)(DATA_FIRST_LANE + i);
 	}
-	if (count) {
-		s->allowed = calloc(count, sizeof(*s->allowed));
+	if (count)
+		s->first_allowed = params->allowed[0];
+	if (count > 1) {
+		s->allowed = calloc(count - 1, sizeof(*s->allowed));
 		if (!s->allowed)
 			return ERR_NO_MEMORY;
-		memcpy(s->allowed, params->allowed, count * sizeof(*s->allowed));
-		s->allowed_count = count;
+		memcpy(s->allowed, params->allowed + 1, (count - 1) * sizeof(*s->allowed));
 	}
+	s->allowed_count = (uint8_t)count;
 	return tunnel_windows_create(&s->windows, params->lanes);
 }
 
@@ -262,6 +264,11 @@ static int device_of(const struct path *before, const struct path *p, int ifinde
 		       : ifindex;
 }
 
+static size_t path_bytes(const struct data_plane *d)
+{
+	return sizeof(struct path) + d->worker_count * sizeof(int);
+}
+
 enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local_index,
 			     const struct data_path *path)
 {
@@ -275,7 +282,7 @@ enum err data_plane_set_path(struct data_plane *d, uint32_t peer, uint32_t local
 	if (session->peer != peer || path->remote.port == 0 ||
 	    (path->channel && (path->channel & 0xf000) != 0x4000))
 		return ERR_INVALID;
-	p = calloc(1, sizeof(*p));
+	p = calloc(1, path_bytes(d));
 	if (!p)
 		return ERR_NO_MEMORY;
 	s = atomic_load(&d->sockets[slot]);
@@ -305,7 +312,7 @@ enum err data_plane_set_path_size(struct data_plane *d, uint32_t peer, uint16_t 
 
 	if (!old)
 		return ERR_NOT_FOUND;
-	p = malloc(sizeof(*p));
+	p = malloc(path_bytes(d));
 	if (!p)
 		return ERR_NO_MEMORY;
 	*p = (struct path){
@@ -319,7 +326,7 @@ enum err data_plane_set_path_size(struct data_plane *d, uint32_t peer, uint16_t 
 		.to = old->to,
 		.remote = old->remote,
 	};
-	memcpy(p->fds, old->fds, sizeof(p->fds));
+	memcpy(p->fds, old->fds, d->worker_count * sizeof(p->fds[0]));
 	path_publish(d, peer, p);
 	return OK;
 }

@@ -11,6 +11,7 @@
  *	worker.c   the thread and its loop		worker
  *	rx.c	   UDP to TUN				worker
  *	tx.c	   TUN to UDP				worker
+ *	ahead.c	   what the next packets need		worker
  *	send.c	   trains of sealed packets		worker
  */
 #ifndef ICETUN_DATA_STATE_H
@@ -50,20 +51,24 @@ struct session_worker {
 	/* Prepared with the worker's first packet of the direction, for it costs a kilobyte;
 	 * unpublished by control when they are not used for some time. */
 	struct aead *_Atomic tx_key, *_Atomic rx_key;
-	counter rx_packets, rx_bytes, tx_packets, tx_bytes, last_rx_us, last_tx_us;
+	counter rx_packets, rx_bytes, last_rx_us; /* with the first cache line */
+	counter last_tx_us, tx_packets, tx_bytes;
 };
 
 /* A session lives from data_plane_add_session() until no worker can hold it any more, through any
  * number of paths: so its counters never repeat. */
 struct session {
+	/* What packets look at, one cache line. */
 	struct session *_Atomic chain_next; /* in its bucket */
 	uint32_t local_index;
 	uint32_t peer;
 	enum aead_cipher cipher;
 	bool takes_partial;
+	uint8_t allowed_count; /* with the first one */
+	struct netprefix first_allowed;
 	struct tunnel_windows *windows;
-	size_t allowed_count;
-	struct netprefix *allowed;
+	struct netprefix *allowed; /* the others */
+	/* What a key is prepared from. */
 	uint8_t send_key[TUNNEL_KEY_BYTES], receive_key[TUNNEL_KEY_BYTES];
 	/* control's own */
 	struct data_plane *plane;
@@ -88,7 +93,7 @@ struct path {
 	_Atomic bool is_error_reported;	 /* by a worker */
 	_Atomic bool is_length_reported; /* the same */
 	struct qsbr_item retired;
-	int fds[DATA_MAX_WORKERS];
+	int fds[]; /* for each worker */
 };
 
 struct routes {

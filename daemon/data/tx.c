@@ -10,6 +10,7 @@
 #include "daemon/core/tunnel/inner.h"
 #include "daemon/core/tunnel/segment.h"
 #include "daemon/core/tunnel/too_big.h"
+#include "daemon/data/ahead.h"
 #include "daemon/data/send.h"
 #include "daemon/data/pages.h"
 #include "daemon/data/worker.h"
@@ -20,8 +21,12 @@
 #define BUDGET_READS 64
 #define BUDGET_BYTES (512 * 1024)
 /* So much goes out while the rest is still being sealed. */
-#define FLUSH_BYTES  (32 * 1024)
-#define BUFFER_BYTES (TUN_VNET_BYTES + DATA_MAX_PACKET_BYTES)
+#define FLUSH_BYTES (32 * 1024)
+/* What is read before the first of it is sealed, so that it is known what the next ones need. A
+ * superpacket is a batch of its own. */
+#define BATCH_READS AHEAD_SEALS
+#define BATCH_BYTES (32 * 1024)
+#define READ_BYTES  (TUN_VNET_BYTES + DATA_MAX_PACKET_BYTES)
 /* Hosts are told that a packet is too big so often at once, and again after a time (RFC 4443 s. 2.4
  * f). */
 #define TELL_BURST    32
@@ -31,7 +36,12 @@
 
 struct tx {
 	uint64_t told_us; /* as if the messages told so far were TELL_AFTER_US apart */
-	uint8_t buffer[BUFFER_BYTES];
+	size_t count;
+	struct tx_read {
+		uint8_t *bytes;
+		size_t len;
+	} reads[BATCH_READS];
+	uint8_t buffer[BATCH_BYTES + READ_BYTES];
 	uint8_t message[TUN_VNET_BYTES + TOO_BIG_MAX_BYTES];
 };
 
@@ -260,25 +270,78 @@ static void tun_lost(struct worker *w)
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->tun_fd, NULL);
 }
 
-void tx_turn(struct worker *w, bool is_broken)
+/* Reads up to @reads packets. Return: whether there may be more. */
+static bool fill_batch(struct worker *w, size_t reads, bool is_broken)
 {
-	size_t bytes = 0;
+	struct tx *t = w->tx;
+	uint8_t *at = t->buffer;
 
-	if (w->tun_is_lost)
-		return;
-	for (int i = 0; i < BUDGET_READS && bytes < BUDGET_BYTES; i++) {
-		ssize_t len = read(w->tun_fd, w->tx->buffer, sizeof(w->tx->buffer));
+	t->count = 0;
+	for (size_t i = 0; i < reads && at < t->buffer + BATCH_BYTES; i++) {
+		ssize_t len = read(w->tun_fd, at, READ_BYTES);
 
 		if (len > 0) {
-			tx_read(w, w->tx->buffer, (size_t)len);
-			bytes += (size_t)len;
+			t->reads[t->count++] = (struct tx_read){.bytes = at, .len = (size_t)len};
+			at += (size_t)len;
 		} else if (len == 0 ? is_broken
 				    : errno != EINTR && net_error(errno) != DROP_QUEUE_FULL) {
 			tun_lost(w);
-			break;
+			return false;
 		} else if (len < 0 && errno != EINTR) {
-			break;
+			return false;
 		}
+	}
+	return true;
+}
+
+/* Where the packets of the batch go, as far as that differs from the one before. */
+static void look_ahead(const struct worker *w, struct session **ret)
+{
+	size_t header = w->plane->wanted.vnet_header ? TUN_VNET_BYTES : 0;
+	const struct tx *t = w->tx;
+	struct netaddr to[BATCH_READS], last = {.family = NETADDR_NONE};
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct tx_read *r = &t->reads[i];
+		struct tunnel_inner inner;
+
+		to[i] = (struct netaddr){.family = NETADDR_NONE};
+		if (r->len < header ||
+		    tunnel_inner_read(r->bytes + header, r->len - header, &inner) != OK ||
+		    netaddr_equal(&inner.destination, &last))
+			continue;
+		to[i] = last = inner.destination;
+	}
+	ahead_seal(w->plane, w->number, to, ret, t->count);
+}
+
+/* Return: its length. */
+static size_t seal_batch(struct worker *w)
+{
+	struct session *sessions[BATCH_READS] = {NULL};
+	struct tx *t = w->tx;
+	size_t bytes = 0;
+
+	if (t->count > 1)
+		look_ahead(w, sessions);
+	for (size_t i = 0, next = 0; i < t->count; i++) {
+		if (i == next && (next = ahead_next(sessions, i, t->count)) < t->count)
+			ahead_key(&sessions[next]->workers[w->number].tx_key);
+		tx_read(w, t->reads[i].bytes, t->reads[i].len);
+		bytes += t->reads[i].len;
+	}
+	return bytes;
+}
+
+void tx_turn(struct worker *w, bool is_broken)
+{
+	size_t bytes = 0, reads = 0;
+	bool goes_on = !w->tun_is_lost;
+
+	while (goes_on && reads < BUDGET_READS && bytes < BUDGET_BYTES) {
+		goes_on = fill_batch(w, BATCH_READS, is_broken);
+		reads += w->tx->count;
+		bytes += seal_batch(w);
 	}
 	send_flush(w);
 }

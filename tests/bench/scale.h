@@ -3,8 +3,12 @@
 #define ICETUN_BENCH_SCALE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "daemon/core/base/err.h"
+#include "daemon/core/base/netaddr.h"
+#include "daemon/core/tunnel/keys.h"
+#include "daemon/data/plane.h"
 
 struct memory {
 	size_t heap;	 /* of malloc(), with its own overhead */
@@ -22,8 +26,26 @@ void report(const char *what, struct memory from, struct memory to, size_t count
 void die(const char *what, size_t i);
 void need(enum err e);
 
-/* scale_overlay.c, scale_data.c */
+struct plane {
+	size_t peers;
+	struct data_plane *data;
+	struct route_table *routes;
+	int tun[2], udp, sink;
+	struct netaddr bound;	   /* of udp */
+	struct tunnel_tx **remote; /* what each peer seals with */
+};
+
+struct netaddr address_of(size_t i);
+uint32_t next_random(void);
+/* For qsort() of doubles. */
+int by_value(const void *a, const void *b);
+/* A UDP packet of @len bytes. */
+void inner_packet(uint8_t *packet, size_t len, const struct netaddr *source,
+		  const struct netaddr *destination);
+
+/* scale_overlay.c, scale_data.c, scale_system.c */
 void overlay_bench(size_t peers);
 void data_bench(size_t peers);
+void system_bench(struct plane *p);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "daemon/core/tunnel/keys.h"
+#include "daemon/data/ahead.h"
 #include "daemon/data/state.h"
 #include "daemon/net/sockets.h"
 #include "tests/bench/scale.h"
@@ -12,17 +13,10 @@
 #define INNER_BYTES 1400
 #define BATCH	    45 /* a superpacket of 64 KiB */
 #define ROUNDS	    400
+#define LONG_ROUNDS 45 /* about 2,000 packets */
 #define NET_CIPHER  AEAD_AES_256_GCM
 
-struct plane {
-	size_t peers;
-	struct data_plane *data;
-	struct route_table *routes;
-	int tun[2], udp, sink;
-	struct tunnel_tx **remote; /* what each peer seals with */
-};
-
-static struct netaddr address_of(size_t i)
+struct netaddr address_of(size_t i)
 {
 	uint8_t ip[4] = {10, 77, (uint8_t)(i >> 8), (uint8_t)i};
 
@@ -55,7 +49,7 @@ static void add_peer(struct plane *p, size_t i, const struct netaddr *to)
 
 static void plane_open(struct plane *p, size_t peers, struct netaddr *to)
 {
-	struct netaddr any = netaddr_from_ip4((const uint8_t[4]){127, 0, 0, 1}, 0), bound;
+	struct netaddr any = netaddr_from_ip4((const uint8_t[4]){127, 0, 0, 1}, 0);
 	struct data_params params = {.workers = 1,
 				     .max_peers = peers,
 				     .max_sessions = 4 * peers,
@@ -66,7 +60,7 @@ static void plane_open(struct plane *p, size_t peers, struct netaddr *to)
 		die("no socket", 0);
 	params.tun_fds[0] = p->tun[1];
 	need(data_plane_create(&p->data, &params));
-	need(net_udp_open(&any, 0, &p->udp, &bound));
+	need(net_udp_open(&any, 0, &p->udp, &p->bound));
 	need(net_udp_open(&any, 0, &p->sink, to));
 	need(data_plane_add_socket(p->data, 1, &p->udp, 1));
 	need(route_table_create(&p->routes, 8 * p->peers));
@@ -79,8 +73,8 @@ static void plane_open(struct plane *p, size_t peers, struct netaddr *to)
 	need(data_plane_set_routes(p->data, p->routes));
 }
 
-static void inner_packet(uint8_t *packet, size_t len, const struct netaddr *source,
-			 const struct netaddr *destination)
+void inner_packet(uint8_t *packet, size_t len, const struct netaddr *source,
+		  const struct netaddr *destination)
 {
 	memset(packet, 0, len);
 	packet[0] = 0x45;
@@ -167,7 +161,7 @@ static void plane_memory(struct plane *p, const struct netaddr *to)
 
 /* --- throughput --- */
 
-static uint32_t next_random(void)
+uint32_t next_random(void)
 {
 	static uint64_t state = 88172645463325252ull;
 
@@ -179,105 +173,172 @@ static uint32_t next_random(void)
 
 static uint8_t slots[BATCH][TUNNEL_OVERHEAD_BYTES + INNER_BYTES];
 
-static int by_value(const void *a, const void *b)
+int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-/* Whatever else the machine does makes a round longer, never shorter. Return: nanoseconds a
+/* Whatever else the machine does makes a sample longer, never shorter. Return: nanoseconds a
  * packet. */
-static double undisturbed(double took_s[ROUNDS])
+static double undisturbed(double *took_s, size_t samples, size_t packets)
 {
-	qsort(took_s, ROUNDS, sizeof(double), by_value);
-	return took_s[ROUNDS / 10] * 1e9 / BATCH;
+	qsort(took_s, samples, sizeof(double), by_value);
+	return took_s[samples / 10] * 1e9 / (double)packets;
 }
 
-/* What the data plane does for a packet from the TUN, without the system: route, path, key, seal.
- * Return: nanoseconds a packet. */
-static double seal_cost(struct plane *p, size_t among, size_t train)
+/* Who the packets of one batch are for or from: packet i, the first of its train, to peers[i]. */
+static void choose(uint32_t *peers, size_t among, size_t train)
+{
+	for (size_t i = 0; i < BATCH; i++)
+		peers[i] = i % train ? peers[i - 1] : next_random() % (uint32_t)among;
+}
+
+/* What the data plane does for a packet from the TUN, without the system: look ahead in what was
+ * read together (a train is one read), route, path, key, seal. */
+static void seal_batch(struct plane *p, const uint32_t *peers, size_t train)
 {
 	struct data_plane *d = p->data;
-	double took_s[ROUNDS];
-	size_t len;
+	struct session *sessions[AHEAD_SEALS];
+	struct netaddr to[AHEAD_SEALS];
+	size_t reads = 1 + 32 * 1024 / (train * INNER_BYTES), len;
 
-	for (size_t round = 0; round < ROUNDS; round++) {
-		uint32_t to[BATCH];
-		double start;
+	reads = reads < AHEAD_SEALS ? reads : AHEAD_SEALS;
+	for (size_t i = 0; i < BATCH; i += train) {
+		size_t at = i / train % reads, count = 0;
+		struct netaddr address = address_of(peers[i]);
+		struct routes *routes = atomic_load(&d->routes);
+		uint32_t target;
+		struct session *s;
+		struct session_worker *w;
+		struct aead *key;
 
-		for (size_t i = 0; i < BATCH; i++)
-			to[i] = i % train ? to[i - 1] : next_random() % (uint32_t)among;
-		start = seconds();
-		for (size_t i = 0; i < BATCH; i += train) {
-			struct netaddr address = address_of(to[i]);
-			struct routes *routes = atomic_load(&d->routes);
-			uint32_t target = route_table_lookup(routes->table, &address);
-			struct session *s = atomic_load(&d->peers[target].path)->session;
-			struct session_worker *w = &s->workers[0];
-			struct aead *key = session_key(&w->tx_key, s->cipher, s->send_key);
+		for (size_t k = i; at == 0 && reads > 1 && k < BATCH && count < reads; k += train) {
+			struct netaddr next = address_of(peers[k]);
 
-			aead_prefetch(key);
-			for (size_t k = i; k < i + train; k++)
-				need(tunnel_lane_seal(&w->lane, key, TUNNEL_TYPE_DATA,
-						      slots[k] + TUNNEL_HEADER_BYTES, INNER_BYTES,
-						      slots[k], sizeof(slots[k]), &len));
+			to[count++] =
+				k > i && peers[k] == peers[k - train] ? (struct netaddr){0} : next;
 		}
-		took_s[round] = seconds() - start;
+		if (count)
+			ahead_seal(d, 0, to, sessions, count);
+		if (reads > 1 && at + 1 < reads && i + train < BATCH && sessions[at + 1])
+			ahead_key(&sessions[at + 1]->workers[0].tx_key);
+		target = route_table_lookup(routes->table, &address);
+		s = atomic_load(&d->peers[target].path)->session;
+		w = &s->workers[0];
+		key = session_key(&w->tx_key, s->cipher, s->send_key);
+		aead_prefetch(key);
+		for (size_t k = i; k < i + train; k++)
+			need(tunnel_lane_seal(&w->lane, key, TUNNEL_TYPE_DATA,
+					      slots[k] + TUNNEL_HEADER_BYTES, INNER_BYTES, slots[k],
+					      sizeof(slots[k]), &len));
 	}
-	return undisturbed(took_s);
 }
 
-/* The same for a datagram: receiver index, key, window, open. */
-static double open_cost(struct plane *p, size_t among, size_t train)
+/* The same for datagrams that were received together: receiver index, key, window, open. */
+static void open_batch(struct plane *p, const uint32_t *peers, size_t train)
 {
-	double took_s[ROUNDS], start;
+	static const struct session *opened;
+	struct tunnel_header headers[BATCH];
+	struct session *sessions[BATCH];
 	size_t len;
 
-	for (size_t round = 0; round < ROUNDS; round++) {
-		uint32_t from = 0;
+	(void)peers;
+	(void)train;
+	for (size_t i = 0; i < BATCH; i++)
+		need(tunnel_header_read(slots[i], sizeof(slots[i]), &headers[i]));
+	ahead_open(p->data, 0, headers, sessions, BATCH);
+	for (size_t i = 0, next = 0; i < BATCH; i++) {
+		struct session *s;
+		struct aead *key;
 
-		for (size_t i = 0; i < BATCH; i++) {
-			if (i % train == 0)
-				from = next_random() % (uint32_t)among;
-			need(tunnel_seal(p->remote[from], slots[i] + TUNNEL_HEADER_BYTES,
-					 INNER_BYTES, slots[i], sizeof(slots[i]), &len));
-		}
-		start = seconds();
-		for (size_t i = 0; i < BATCH; i++) {
-			struct tunnel_header h;
-			struct session *s;
-			struct aead *key;
-
-			need(tunnel_header_read(slots[i], sizeof(slots[i]), &h));
-			s = session_find(p->data, h.receiver_index);
-			key = session_key(&s->workers[0].rx_key, s->cipher, s->receive_key);
+		if (i == next && (next = ahead_next(sessions, i, BATCH)) < BATCH)
+			ahead_key(&sessions[next]->workers[0].rx_key);
+		s = session_find(p->data, headers[i].receiver_index);
+		key = session_key(&s->workers[0].rx_key, s->cipher, s->receive_key);
+		if (s != opened)
 			aead_prefetch(key);
-			need(tunnel_windows_open(s->windows, key, &h, slots[i], sizeof(slots[i]),
-						 slots[i] + TUNNEL_HEADER_BYTES, INNER_BYTES,
-						 &len));
-		}
-		took_s[round] = seconds() - start;
+		opened = s;
+		need(tunnel_windows_open(s->windows, key, &headers[i], slots[i], sizeof(slots[i]),
+					 slots[i] + TUNNEL_HEADER_BYTES, INNER_BYTES, &len));
 	}
-	return undisturbed(took_s);
+}
+
+static void make_batch(struct plane *p, const uint32_t *peers)
+{
+	size_t len;
+
+	for (size_t i = 0; i < BATCH; i++)
+		need(tunnel_seal(p->remote[peers[i]], slots[i] + TUNNEL_HEADER_BYTES, INNER_BYTES,
+				 slots[i], sizeof(slots[i]), &len));
+}
+
+struct work {
+	const char *name;
+	bool opens;
+	size_t train;
+	size_t stay; /* batches until the next peers are chosen */
+};
+
+/* Return: nanoseconds a packet with peers from the first @among. */
+static double cost(struct plane *p, const struct work *w, size_t among)
+{
+	size_t samples = w->stay > 1 ? LONG_ROUNDS : ROUNDS;
+	double took_s[ROUNDS];
+	uint32_t peers[BATCH];
+
+	for (size_t i = 0; i < samples; i++) {
+		took_s[i] = 0;
+		choose(peers, among, w->train);
+		for (size_t k = 0; k < w->stay; k++) {
+			double start;
+
+			if (w->opens)
+				make_batch(p, peers);
+			start = seconds();
+			if (w->opens)
+				open_batch(p, peers, w->train);
+			else
+				seal_batch(p, peers, w->train);
+			took_s[i] += seconds() - start;
+		}
+	}
+	return undisturbed(took_s, samples, BATCH * w->stay);
 }
 
 /* Runs alternate; the median of their ratios counts. */
-static void compare(struct plane *p, const char *what,
-		    double (*cost)(struct plane *p, size_t among, size_t train), size_t train)
+static void compare(struct plane *p, const struct work *w)
 {
 	double one[15], many[15], ratio[15];
 
 	for (size_t i = 0; i < 15; i++) {
-		one[i] = cost(p, 1, train);
-		many[i] = cost(p, p->peers, train);
+		one[i] = cost(p, w, 1);
+		many[i] = cost(p, w, p->peers);
 		ratio[i] = one[i] / many[i];
 	}
 	qsort(one, 15, sizeof(double), by_value);
 	qsort(many, 15, sizeof(double), by_value);
 	qsort(ratio, 15, sizeof(double), by_value);
-	printf("%-22s trains of %2zu: %6.0f %6.0f   %.2f of the throughput\n", what, train, one[7],
-	       many[7], ratio[7]);
+	printf("%-46s %6.0f %6.0f   %.2f of the throughput\n", w->name, one[7], many[7], ratio[7]);
+}
+
+static void compare_all(struct plane *p)
+{
+	static const struct work all[] = {
+		{"seal, a peer for each packet", false, 1, 1},
+		{"open, a peer for each packet", true, 1, 1},
+		{"seal, a peer for each 9 packets", false, 9, 1},
+		{"open, a peer for each 9 packets", true, 9, 1},
+		{"seal, a peer for each superpacket of 45", false, 45, 1},
+		{"open, a peer for each train of 45", true, 45, 1},
+		{"seal, a flow moves on after 990 packets", false, 45, 22},
+		{"open, a flow moves on after 990 packets", true, 45, 22},
+	};
+
+	printf("\n%-46s %6s %6s\n", "nanoseconds for each packet of 1,400 bytes", "one", "random");
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		compare(p, &all[i]);
 }
 
 void data_bench(size_t peers)
@@ -290,11 +351,8 @@ void data_bench(size_t peers)
 	plane_open(&p, peers, &to);
 	report("data plane: made at the start", from, memory_now(), peers, 0);
 	plane_memory(&p, &to);
-	printf("\n%-37s %8s %6s\n", "nanoseconds for each packet", "one", "random");
-	for (size_t train = 1; train <= BATCH; train *= train == 1 ? 9 : 5) {
-		compare(&p, "route and seal, 1400 B", seal_cost, train);
-		compare(&p, "index and open, 1400 B", open_cost, train);
-	}
+	compare_all(&p);
+	system_bench(&p);
 	data_plane_destroy(p.data);
 	route_table_destroy(p.routes);
 	for (size_t i = 0; i < peers; i++)

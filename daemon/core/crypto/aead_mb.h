@@ -16,7 +16,7 @@
 #define AEAD_NONCE_BYTES 12
 #define AEAD_MB_ALIGN	 64
 
-struct aead_mb;
+union aead_mb;
 
 /* Looks at processor and library, once; from aead_start(). */
 void aead_mb_start(void);
@@ -26,17 +26,18 @@ void aead_mb_enable(bool on);
 /* Return: whether keys for @cipher can be made here. */
 bool aead_mb_serves(enum aead_cipher cipher);
 
-/* A multiple of AEAD_MB_ALIGN. */
-size_t aead_mb_bytes(void);
-/* @a: aead_mb_bytes() of memory, aligned to AEAD_MB_ALIGN. To be wiped by the caller. */
-void aead_mb_init(struct aead_mb *a, enum aead_cipher cipher,
+size_t aead_mb_bytes(enum aead_cipher cipher);
+/* @a: aead_mb_bytes(@cipher) of memory, aligned to AEAD_MB_ALIGN. To be wiped by the caller. */
+void aead_mb_init(union aead_mb *a, enum aead_cipher cipher,
 		  const uint8_t key[static AEAD_KEY_BYTES]);
-void aead_mb_seal(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE_BYTES],
-		  const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len, uint8_t *out);
+/* @cipher: as it was given to aead_mb_init(). */
+void aead_mb_seal(const union aead_mb *a, enum aead_cipher cipher,
+		  const uint8_t nonce[static AEAD_NONCE_BYTES], const uint8_t *ad, size_t ad_len,
+		  const uint8_t *in, size_t len, uint8_t *out);
 /* @len without the tag, which follows the text. Return: whether it is authentic; @out is written in
  * any case. */
-MUST_USE bool aead_mb_open(const struct aead_mb *a, const uint8_t nonce[static AEAD_NONCE_BYTES],
-			   const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len,
-			   uint8_t *out);
+MUST_USE bool aead_mb_open(const union aead_mb *a, enum aead_cipher cipher,
+			   const uint8_t nonce[static AEAD_NONCE_BYTES], const uint8_t *ad,
+			   size_t ad_len, const uint8_t *in, size_t len, uint8_t *out);
 
 #endif

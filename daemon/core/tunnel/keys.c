@@ -59,6 +59,13 @@ void tunnel_windows_destroy(struct tunnel_windows *w)
 	free(w);
 }
 
+void tunnel_windows_prefetch(const struct tunnel_windows *w, const struct tunnel_header *header)
+{
+	__builtin_prefetch(w);
+	__builtin_prefetch(&w->windows[header->lane % TUNNEL_LANES_MAX].later);
+	__builtin_prefetch(&w->windows[header->lane % TUNNEL_LANES_MAX].first);
+}
+
 static enum err window_check(const struct lane_window *w, uint64_t number)
 {
 	const struct tunnel_window *later;

@@ -64,6 +64,9 @@ MUST_USE enum err tunnel_windows_create(struct tunnel_windows **ret, uint8_t lan
 /* NULL is fine. */
 void tunnel_windows_destroy(struct tunnel_windows *w);
 
+/* The window will be asked about a packet with this header in a moment: see aead_prefetch(). */
+void tunnel_windows_prefetch(const struct tunnel_windows *w, const struct tunnel_header *header);
+
 /*
  * Opens a whole packet. The window is asked before the packet is opened and told only after it has
  * authenticated. Any number of threads may be in here with the same @w, each with a @key of its

@@ -61,6 +61,14 @@ static size_t find_mss(const uint8_t *packet, const struct l4 *l4)
 	return 0;
 }
 
+bool segment_is_syn(const uint8_t *packet, size_t len)
+{
+	struct l4 l4;
+
+	return l4_read(packet, len, &l4) && l4.protocol == L4_TCP &&
+	       (packet[l4.offset + 13] & L4_TCP_SYN);
+}
+
 void segment_clamp_mss(uint8_t *packet, size_t len, size_t max_bytes, bool is_partial)
 {
 	size_t at, headers;
@@ -68,8 +76,7 @@ void segment_clamp_mss(uint8_t *packet, size_t len, size_t max_bytes, bool is_pa
 	uint8_t *field;
 	struct l4 l4;
 
-	if (!l4_read(packet, len, &l4) || l4.protocol != L4_TCP ||
-	    !(packet[l4.offset + 13] & L4_TCP_SYN))
+	if (!segment_is_syn(packet, len) || !l4_read(packet, len, &l4))
 		return;
 	at = find_mss(packet, &l4);
 	headers = l4.offset + (size_t)L4_TCP_MIN_BYTES;

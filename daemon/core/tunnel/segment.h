@@ -65,6 +65,8 @@ struct segmenter {
 MUST_USE enum err segment_begin(struct segmenter *s, uint8_t *packet, size_t len,
 				const struct segment_hints *hints, size_t max_bytes,
 				bool may_be_partial);
+/* Whether the IP packet @packet, of @len bytes, opens a TCP connection: a SYN. */
+bool segment_is_syn(const uint8_t *packet, size_t len);
 /* If @packet is a SYN, as tunnel_inner_read() has found it: no segment that it asks for shall make
  * a packet longer than @max_bytes (RFC 9293 s. 3.7.1). @is_partial: its checksum; a complete one is
  * kept right. */

@@ -1,4 +1,5 @@
 /* The data plane, one rule at a time: what goes where, what is dropped and under which name. */
+#include "daemon/data/ahead.h"
 #include "tests/unit/data/host.h"
 
 #define CIPHER AEAD_CHACHA20_POLY1305
@@ -495,16 +496,19 @@ static void test_inject_refuses(void **state)
 	assert_int_equal(c.rx_injected, 0);
 }
 
-/* A worker that stands still: it waits in a TUN that blocks. */
+/* A worker that stands still: it has read a whole batch, and waits in a TUN that blocks. */
 static void worker_stall(struct host *h)
 {
 	uint8_t buf[65536];
 	struct data_input input;
 
 	fcntl(h->tun_far, F_SETFL, 0);
-	host_say(h, &h->overlay, &(struct netaddr){.family = 4, .ip = {10, 1}}, 28, 0);
-	host_pop(h, &input, buf);
-	assert_int_equal(input.kind, DATA_INPUT_UNROUTED);
+	for (int i = 0; i < AHEAD_SEALS; i++)
+		host_say(h, &h->overlay, &(struct netaddr){.family = 4, .ip = {10, 1}}, 28, 0);
+	for (int i = 0; i < AHEAD_SEALS; i++) {
+		host_pop(h, &input, buf);
+		assert_int_equal(input.kind, DATA_INPUT_UNROUTED);
+	}
 }
 
 static void worker_go_on(struct host *h)
