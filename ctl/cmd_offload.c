@@ -13,7 +13,9 @@ static void show(const json_t *list)
 		bool used = json_is_true(json_object_get(one, "used"));
 
 		printf("%-18s %s%s\n", json_text(one, "name").s, on ? "on" : "off",
-		       on && !used ? ", not in use" : "");
+		       on && !used   ? ", not in use"
+		       : !on && used ? ", in use until the network goes down"
+				     : "");
 	}
 }
 
@@ -75,10 +77,13 @@ const struct command command_offload = {
 		"udp-segment         trains to the network\n"
 		"udp-gro             trains from the network\n"
 		"partial-checksums   checksums inside the tunnel that nobody computes\n"
+		"tun-queues          a queue of the network device for each thread\n"
 		"\n"
 		"A switch that is on is \"not in use\" when the kernel refuses; everything works "
 		"without.\n"
-		"It stays until icetund ends; Offloads= in its configuration has the first "
+		"tun-queues takes effect with the next ictl up, for the device is made with its "
+		"queues;\nit is not in use when there is one thread.\n"
+		"A switch stays until icetund ends; Offloads= in its configuration has the first "
 		"position.\n"
 		"\n      --json  everything, as docs/icetun.varlink defines it\n",
 	.run = run,

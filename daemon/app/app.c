@@ -208,6 +208,8 @@ static bool *offload_switch(struct config_offloads *o, enum control_offload whic
 		return &o->udp_segment;
 	case CONTROL_OFFLOAD_UDP_GRO:
 		return &o->udp_gro;
+	case CONTROL_OFFLOAD_TUN_QUEUES:
+		return &o->tun_queues;
 	case CONTROL_OFFLOAD_PARTIAL_CHECKSUMS:
 	case CONTROL_OFFLOAD_COUNT:
 		break;

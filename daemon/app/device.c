@@ -8,12 +8,15 @@
 
 #define DEFAULT_MAX_WORKERS 4
 
-unsigned int device_workers(const struct config *c)
+unsigned int device_workers(const struct app *a)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (c->workers)
-		return c->workers;
+	/* A queue has one reader. */
+	if (!a->offloads.tun_queues)
+		return 1;
+	if (a->config->workers)
+		return a->config->workers;
 	return processors < 1			  ? 1
 	       : processors > DEFAULT_MAX_WORKERS ? DEFAULT_MAX_WORKERS
 						  : (unsigned int)processors;
@@ -72,7 +75,7 @@ enum problem device_open(struct run *r, char *detail)
 	const struct config_offloads *o = &r->app->offloads;
 	struct tun_device_params params = {
 		.name = c->interface_name,
-		.queues = device_workers(c),
+		.queues = r->workers,
 		.want_vnet_hdr = wants_header(o),
 		.want_tso = o->tun_tcp,
 		.want_uso = o->tun_tcp && o->tun_udp,

@@ -113,6 +113,7 @@ struct run {
 	struct tun_netcfg *netcfg;
 	struct tun_device *tun;
 	struct data_plane *data;
+	unsigned int workers; /* of it; the switch of its queues may be turned meanwhile */
 	struct signal_client *signal;
 	struct net_watcher *watcher;
 	struct net_interface_filter filter;
@@ -177,8 +178,8 @@ void run_stop(struct run *r);
 void run_pump(struct run *r);
 
 /* device.c */
-/* Workers of the data plane. */
-unsigned int device_workers(const struct config *c);
+/* How many workers the data plane is to have now. */
+unsigned int device_workers(const struct app *a);
 /* No overlay address may already mean something else here. */
 enum problem device_check_overlap(struct run *r, char *detail);
 /* Makes the TUN device. */

@@ -456,7 +456,7 @@ static enum problem start_overlay(struct run *r, char *detail)
 		.mtu = r->app->config->mtu_bytes,
 		.ta_ms = r->app->config->ta_ms,
 		.policy = policy_of(r->app->config->candidates),
-		.lanes = (uint8_t)(DATA_FIRST_LANE + device_workers(r->app->config)),
+		.lanes = (uint8_t)(DATA_FIRST_LANE + r->workers),
 		.features = SIGNAL_FEATURE_PROBE |
 			    (r->app->offloads.partial_checksums ? SIGNAL_FEATURE_PARTIAL : 0),
 		.max_sockets = APP_MAX_SOCKETS,
@@ -559,6 +559,7 @@ enum problem run_start(struct app *a, char *detail)
 	if (!r)
 		return p;
 	r->app = a;
+	r->workers = device_workers(a);
 	r->port = a->config->port ? a->config->port : a->state->port;
 	r->started_us = app_now_us();
 	if (tun_netcfg_create(&r->netcfg, detail, APP_DETAIL_BYTES) == 0)

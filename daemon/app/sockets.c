@@ -54,8 +54,7 @@ static void set_device(struct app_socket *s)
 static enum err add_socket(struct run *r, struct app_socket *s, uint16_t port)
 {
 	struct netaddr ip = s->base;
-	enum err e = net_udp_open_group(&ip, port, device_workers(r->app->config), s->fds,
-					&s->fd_count, &s->base);
+	enum err e = net_udp_open_group(&ip, port, r->workers, s->fds, &s->fd_count, &s->base);
 
 	if (e != OK)
 		return e;

@@ -103,6 +103,7 @@ static const struct {
 	{"udp-segment", offsetof(struct config_offloads, udp_segment)},
 	{"udp-gro", offsetof(struct config_offloads, udp_gro)},
 	{"partial-checksums", offsetof(struct config_offloads, partial_checksums)},
+	{"tun-queues", offsetof(struct config_offloads, tun_queues)},
 };
 
 static bool set_offload(struct config_offloads *o, const char *name)
@@ -243,8 +244,8 @@ static const struct key keys[] = {
 	 parse_u32, NUMBER(mtu_bytes, 576, 65535)},
 	{"Data", "Workers", "0", "a whole number from 1 to 8, or 0 for one for each processor",
 	 parse_u32, NUMBER(workers, 0, 8)},
-	{"Data", "Offloads", "tun-tcp tun-udp udp-segment udp-gro partial-checksums",
-	 "a list of tun-tcp, tun-udp, udp-segment, udp-gro, partial-checksums, or none",
+	{"Data", "Offloads", "tun-tcp tun-udp udp-segment udp-gro partial-checksums tun-queues",
+	 "a list of tun-tcp, tun-udp, udp-segment, udp-gro, partial-checksums, tun-queues, or none",
 	 parse_offloads, OTHER(offloads)},
 	{"Ice", "Port", "0", "a port from 1 to 65535, or 0 for a random one that is kept",
 	 parse_u16, NUMBER(port, 0, 65535)},

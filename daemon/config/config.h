@@ -74,6 +74,7 @@ struct config_offloads {
 	bool udp_segment;	/* trains to the network */
 	bool udp_gro;		/* trains from the network */
 	bool partial_checksums; /* inner checksums that nobody computes */
+	bool tun_queues;	/* one queue of the device for each worker; else one of each */
 };
 
 struct config {

@@ -182,7 +182,8 @@ struct control_candidate {
 	X(TUN_UDP, "tun-udp")                                                                      \
 	X(UDP_SEGMENT, "udp-segment")                                                              \
 	X(UDP_GRO, "udp-gro")                                                                      \
-	X(PARTIAL_CHECKSUMS, "partial-checksums")
+	X(PARTIAL_CHECKSUMS, "partial-checksums")                                                  \
+	X(TUN_QUEUES, "tun-queues")
 
 enum control_offload {
 #define X(code, name) CONTROL_OFFLOAD_##code,

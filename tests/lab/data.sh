@@ -15,7 +15,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 bad_path="delay_ms=2 loss_percent=0.3 duplicate_percent=1 reorder_percent=2 reorder_by=5"
 good_path="delay_ms=0 loss_percent=0 duplicate_percent=0 reorder_percent=0"
-all="tun-tcp tun-udp udp-segment udp-gro partial-checksums"
+switches="tun-tcp tun-udp udp-segment udp-gro partial-checksums"
+all="$switches tun-queues"
 
 set_up() {
 	overlay_net home home
@@ -93,7 +94,7 @@ switches() {
 	alice=$(overlay_address alice)
 	bob=$(overlay_address bob)
 	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
-	for name in $all; do
+	for name in $switches; do
 		for host in alice bob; do
 			overlay_transfer $host "$([ $host = alice ] && echo bob || echo alice)" \
 				"$([ $host = alice ] && echo "$bob" || echo "$alice")" 20000000 &
@@ -107,6 +108,20 @@ switches() {
 	overlay_ictl alice offload
 	check "all are on again" check_is alice "len(s['data']['offloads']) >= 4"
 	check_balance alice bob
+}
+
+# The device has its queues from the beginning: the switch waits for the next one.
+queues() {
+	check "alice has three workers" check_is alice "s['data']['workers'] == 3"
+	overlay_ictl alice offload tun-queues off | tee "$LAB_DIR/queues"
+	check "alice is told when it counts" grep -q '^tun-queues .* until ' "$LAB_DIR/queues"
+	check "the queues are in use" check_is alice "'tun-queues' in s['data']['offloads']"
+	overlay_ictl alice down
+	overlay_ictl alice up
+	check "alice has one worker" check_is alice "s['data']['workers'] == 1"
+	check "the queues are not in use" check_is alice "'tun-queues' not in s['data']['offloads']"
+	lab_wait 15 "the hosts reach each other" \
+		lab_exec alice ping -c 1 -W 1 -q "$(overlay_address bob)"
 }
 
 # has_priority: control packets are marked for the kernel from Linux 6.14 on.
@@ -148,7 +163,8 @@ switches
 ! has_priority || control_goes_first
 combination none none 1
 combination "$all" none
-combination "udp-segment partial-checksums" "tun-tcp udp-gro" 3
+combination "udp-segment partial-checksums tun-queues" "tun-tcp udp-gro" 3
+queues
 for host in alice bob; do
 	check "icetund on $host ends well with SIGTERM" lab_stop $host
 done

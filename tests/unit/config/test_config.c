@@ -33,7 +33,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c.mtu_bytes, 1280);
 	assert_int_equal(c.workers, 0);
 	assert_true(c.offloads.tun_tcp && c.offloads.tun_udp && c.offloads.udp_segment &&
-		    c.offloads.udp_gro && c.offloads.partial_checksums);
+		    c.offloads.udp_gro && c.offloads.partial_checksums && c.offloads.tun_queues);
 	assert_int_equal(c.port, 0);
 	assert_int_equal(c.allow.count + c.deny.count + c.stun_server_count, 0);
 	assert_int_equal(c.ta_ms, 10);
@@ -77,7 +77,8 @@ static void test_every_key(void **state)
 	assert_int_equal(c.mtu_bytes, 1400);
 	assert_int_equal(c.workers, 3);
 	assert_true(c.offloads.tun_tcp && c.offloads.udp_gro);
-	assert_false(c.offloads.tun_udp || c.offloads.udp_segment || c.offloads.partial_checksums);
+	assert_false(c.offloads.tun_udp || c.offloads.udp_segment || c.offloads.partial_checksums ||
+		     c.offloads.tun_queues);
 	assert_int_equal(c.port, 40000);
 	assert_int_equal(c.allow.count, 2);
 	assert_string_equal(c.allow.text[0], "eth0");
@@ -106,7 +107,9 @@ static void test_every_key(void **state)
 	assert_string_equal(c.rendezvous_endpoint, "tcp://[2001:db8::2]:7000");
 	assert_int_equal(parse("[Data]\nOffloads=none", &c, error), OK);
 	assert_false(c.offloads.tun_tcp || c.offloads.tun_udp || c.offloads.udp_segment ||
-		     c.offloads.udp_gro || c.offloads.partial_checksums);
+		     c.offloads.udp_gro || c.offloads.partial_checksums || c.offloads.tun_queues);
+	assert_int_equal(parse("[Data]\nOffloads=tun-queues", &c, error), OK);
+	assert_true(c.offloads.tun_queues && !c.offloads.tun_tcp);
 }
 
 static void test_patterns(void **state)

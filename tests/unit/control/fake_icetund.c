@@ -142,7 +142,7 @@ static void fake_status(void *ctx, struct control_status *ret)
 	ret->drops.count[DROP_UNKNOWN_TYPE] = 12;
 	ret->data.workers = 2;
 	ret->data.offloads[CONTROL_OFFLOAD_TUN_TCP] = true;
-	ret->data.offloads[CONTROL_OFFLOAD_UDP_GRO] = true;
+	ret->data.offloads[CONTROL_OFFLOAD_TUN_QUEUES] = true;
 	ret->data.tun_in = 100;
 	ret->data.tx_sent = 90;
 	ret->data.tx_unrouted = 9;
@@ -308,7 +308,7 @@ static void fake_restart(void *ctx, struct control_call *call, const char *peer)
 static bool fake_offload(void *ctx, enum control_offload which)
 {
 	(void)ctx;
-	return which != CONTROL_OFFLOAD_UDP_GRO && which != CONTROL_OFFLOAD_TUN_UDP;
+	return which != CONTROL_OFFLOAD_TUN_QUEUES && which != CONTROL_OFFLOAD_TUN_UDP;
 }
 
 static void fake_set_offload(void *ctx, struct control_call *call, enum control_offload which,
