@@ -1,7 +1,7 @@
 #!/bin/bash
 # A relayed session lives, with real programs: its credentials are good for 20 s, and it loses nothing
-# when they are replaced; coturn is killed for 2 s, and the session is back soon after it is.
-# Arguments: a build directory, and how often coturn is killed (1).
+# when they are replaced; coturn is killed for 2 s, with ICETUN_TEST_LONG ten times for up to 14 s, and the
+# session is back soon after it is. Argument: a build directory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lab/lab.sh
@@ -14,7 +14,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/turn.sh"
 
 uri='turn:203.0.113.2?transport=udp'
-kills=${2:-1}
+away=(2)
+[ -z "${ICETUN_TEST_LONG-}" ] || away=(0 5 1 14 3 9 0 14 2 7)
 back_ms=3000
 
 command -v turnserver >/dev/null || { echo "skipped: needs coturn"; exit 77; }
@@ -57,9 +58,9 @@ check_begin "$1"
 check_expect 'check_stun_auth: Cannot find credentials'
 set_up
 rotation
-for ((i = 0; i < kills; i++)); do
-	turn_kill_under_pings alice "$bob" $back_ms
-	[ $((i + 1)) = "$kills" ] || sleep $((RANDOM % 8)) # at any time of the credentials' life
+for seconds in "${away[@]}"; do
+	turn_kill_under_pings alice "$bob" $back_ms "$seconds"
+	sleep $((3 + RANDOM % 5)) # at any time of the credentials' life
 done
 overlay_ictl alice status
 check_logs

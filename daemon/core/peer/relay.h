@@ -39,7 +39,8 @@
  *                                         silence over UDP
  *   after a round has failed              1 s, doubling to 5 min, +-20 %; what the server said if
  *                                         longer. For 30 s after a loss: 250 ms, doubling to 1 s,
- *                                         +-50 %, unless the server said something
+ *                                         +-50 %, unless the server said something; and silence
+ *                                         over UDP ends a round after 2 s
  *   after a loss                          at once when it had stood for 3 s; else 0.5 s, doubling
  *   replacement                           600 s before credentials expire, or with a third of their
  *                                         life left; again 5 s after it has failed, doubling to 60
@@ -73,6 +74,7 @@
 #define RELAYS_RETRY_MAX_US	  (300 * US_PER_S)
 #define RELAYS_STOOD_US		  (3 * US_PER_S)
 #define RELAYS_RETURN_US	  (30 * US_PER_S)
+#define RELAYS_RETURN_ROUND_US	  (2 * US_PER_S)
 #define RELAYS_RETURN_MIN_US	  (250 * US_PER_MS)
 #define RELAYS_RETURN_MAX_US	  (1 * US_PER_S)
 #define RELAYS_REPLACE_US	  (600 * US_PER_S)

@@ -118,6 +118,14 @@ static bool is_usable(const struct relays *r, const struct overlay_relay_target 
 	return false;
 }
 
+/* It had an allocation of ours a moment ago, and has said nothing else since than that it is not
+ * there. */
+static bool is_returning(const struct relay_server *s, uint64_t now_us)
+{
+	return s->lost_us && now_us < s->lost_us + RELAYS_RETURN_US && s->said_us == 0 &&
+	       s->severity != RELAY_SEVERITY_ANSWER;
+}
+
 static void begin_round(struct relay_server *s, uint64_t now_us, size_t end)
 {
 	s->has_round = true;
@@ -127,7 +135,7 @@ static void begin_round(struct relay_server *s, uint64_t now_us, size_t end)
 	s->severity = RELAY_SEVERITY_NONE;
 	s->said_us = 0;
 	s->mismatches = 0;
-	s->give_up_us = DEADLINE_NONE;
+	s->give_up_us = is_returning(s, now_us) ? now_us + RELAYS_RETURN_ROUND_US : DEADLINE_NONE;
 	if (s->main == RELAYS_NO_SLOT)
 		server_set_state(s, now_us, OVERLAY_RELAY_TRYING);
 }
@@ -146,14 +154,6 @@ static void end_round(struct relays *r, size_t server)
 {
 	r->servers[server].has_round = false;
 	drop_attempts(r, server, NULL);
-}
-
-/* It had an allocation of ours a moment ago, and has said nothing else since than that it is not
- * there. */
-static bool is_returning(const struct relay_server *s, uint64_t now_us)
-{
-	return s->lost_us && now_us < s->lost_us + RELAYS_RETURN_US && s->said_us == 0 &&
-	       s->severity != RELAY_SEVERITY_ANSWER;
 }
 
 static void fail_round(struct relays *r, size_t server, uint64_t now_us)
@@ -503,8 +503,8 @@ void server_on_lost(struct relays *r, const struct relay_slot *s, uint64_t now_u
 	}
 	if (server->has_round) {
 		server_set_state(server, now_us, OVERLAY_RELAY_TRYING);
-		/* It is back. What was asked while it was not has long pauses by now. */
-		if (why->problem == TURN_PROBLEM_GONE && !has_winner(r, s->server)) {
+		/* What was asked meanwhile has long pauses by now, or was to be better only. */
+		if (!has_winner(r, s->server)) {
 			drop_attempts(r, s->server, NULL);
 			begin_round(server, now_us, server->target_count);
 		}

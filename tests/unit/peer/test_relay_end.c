@@ -163,6 +163,25 @@ static void server_is_away_for_a_while(void **state)
 	}
 }
 
+/* The allocation's life ends meanwhile: nothing asks whether it is still there any more. */
+static void server_is_away_for_longer_than_an_allocation(void **state)
+{
+	struct overlay_relay_server s = server(1, 0);
+
+	(void)state;
+	mesh.turn[0].config.lifetime_s = 15;
+	give(alice, &s, 1);
+	connect_both(3 * US_PER_S);
+	for (int away_s = 10; away_s < 40; away_s += 3) {
+		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
+		stop_server(0);
+		assert_int_equal(silent_for_us(away_s), UINT64_MAX);
+		mesh.turn[0].config.silent = false;
+		assert_in_range(back_after_us(), 0, 3 * US_PER_S);
+		(void)mesh_run(&mesh, US_PER_S, NULL);
+	}
+}
+
 /* It refuses connections for a while: tried often at first, and seldom later. */
 static void stream_server_is_away_for_a_while(void **state)
 {
@@ -341,6 +360,7 @@ int main(void)
 		TEST(server_restarts_after_false_alarms),
 		TEST(server_is_away_for_a_while),
 		TEST(stream_server_is_away_for_a_while),
+		TEST(server_is_away_for_longer_than_an_allocation),
 		TEST(stream_server_is_mute),
 		TEST(ends_are_told_first),
 		TEST(server_restarts_under_an_idle_session),
