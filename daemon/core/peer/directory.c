@@ -207,6 +207,9 @@ enum err directory_learn(struct overlay *o, uint64_t now_us, const uint8_t *buf,
 		return DROP_IDENTITY;
 	if (p && p->name[0] && strcmp(p->name, cert.name) != 0)
 		return DROP_IDENTITY;
+	/* What waits for an address goes to nobody else. */
+	if (p && !p->name[0] && !cert_allows_source(&cert, &p->address))
+		return DROP_IDENTITY;
 	named = directory_find_name(o, cert.name);
 	if (named && p && named != p) {
 		/* An address was looked up whose owner is known under its name already. */

@@ -98,6 +98,35 @@ static void an_address_is_one_peer(void **state)
 	assert_int_equal(known_peers(), 1);
 }
 
+/* A server that lies: asked for another address, it shows bob's certificate. */
+static bool shows_bob(struct mesh *m, const struct mesh_host *from, struct signal_message *message)
+{
+	(void)m;
+	(void)from;
+	if (message->type == SIGNAL_LOOKUP && !message->name[0])
+		message->address = bob->address;
+	return true;
+}
+
+/* What waits for an address is for its owner's eyes. */
+static void a_packet_for_one_goes_to_no_other(void **state)
+{
+	struct mesh_host other = {.address = bob->address};
+	uint64_t before = overlay_drops(alice->overlay)->count[DROP_IDENTITY];
+
+	(void)state;
+	other.address.ip[3] = 99;
+	mesh.filter_frame = shows_bob;
+	mesh_send_packet(alice, &other, 64);
+	mesh_run(&mesh, 30 * US_PER_S, NULL);
+	assert_int_equal(bob->packets, 0);
+	assert_int_equal(overlay_drops(alice->overlay)->count[DROP_IDENTITY], before + 1);
+	mesh_send_packet(alice, bob, 64);
+	assert_true(mesh_run(&mesh, 30 * US_PER_S, both_connected));
+	mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(bob->packets, 1);
+}
+
 static void the_longest_idle_makes_room(void **state)
 {
 	struct overlay_peer_info info;
@@ -139,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_name_is_one_peer),
 		TEST(an_address_is_one_peer),
+		TEST(a_packet_for_one_goes_to_no_other),
 		TEST(the_longest_idle_makes_room),
 	};
 
