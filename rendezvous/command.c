@@ -99,6 +99,7 @@ enum exit_code command_open_issuer(const struct config *config, const uint8_t *a
 	const struct issuer_params params = {
 		.path = path,
 		.prefix = config->prefix,
+		.prefix6 = config->prefix6,
 		.authority_secret = authority_secret,
 		.busy_ms = busy_ms,
 	};

@@ -54,6 +54,22 @@ enum err config_parse_prefix(const char *text, struct netprefix *ret)
 	return OK;
 }
 
+/* A block of unicast addresses, of this network or from the Internet, in which each host number of
+ * the longest IPv4 block, 24 bits, has room. */
+enum err config_parse_prefix6(const char *text, struct netprefix *ret)
+{
+	struct netprefix prefix;
+
+	if (netprefix_parse(text, &prefix) != OK || prefix.family != NETADDR_IP6 ||
+	    prefix.length_bits < 16 || prefix.length_bits > 104)
+		return ERR_INVALID;
+	/* 2000::/3, fc00::/7 */
+	if (prefix.ip[0] >> 5 != 1 && prefix.ip[0] >> 1 != 0xfc >> 1)
+		return ERR_INVALID;
+	*ret = prefix;
+	return OK;
+}
+
 /* A port number 1..65535, to the end of @text; 0 for anything else. */
 static uint16_t parse_port(const char *text)
 {
@@ -140,7 +156,8 @@ static enum err parse_key_name(const char *text, struct config *c)
 
 static enum err parse_key_prefix(const char *text, struct config *c)
 {
-	return config_parse_prefix(text, &c->prefix);
+	return strchr(text, ':') ? config_parse_prefix6(text, &c->prefix6)
+				 : config_parse_prefix(text, &c->prefix);
 }
 
 static enum err parse_key_listen(const char *text, struct config *c)
@@ -190,7 +207,9 @@ static const struct key {
 } keys[] = {
 	{"Network", "Name", parse_key_name,
 	 "1 to 63 of a-z, 0-9, '-', '_', '.', first and last a letter or digit"},
-	{"Network", "Prefix", parse_key_prefix, "an IPv4 block such as " CONFIG_DEFAULT_PREFIX},
+	{"Network", "Prefix", parse_key_prefix,
+	 "an IPv4 block such as " CONFIG_DEFAULT_PREFIX
+	 ", and an IPv6 block such as fd12:3456:789a::/64 in a second line"},
 	{"Rendezvous", "Listen", parse_key_listen, "tcp://ADDRESS:PORT or tcp://*:PORT"},
 	{"Rendezvous", "Endpoint", parse_key_endpoint, "tcp://HOST:PORT, at most four times"},
 	{"Rendezvous", "StunListen", parse_stun_listen, "ADDRESS:PORT, *:PORT or off"},

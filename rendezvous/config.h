@@ -4,6 +4,7 @@
  *	[Network]
  *	Name=example                          what the network is called; stands in tokens
  *	Prefix=100.96.0.0/16                  overlay addresses are given out from here
+ *	Prefix=fd12:3456:789a::/64            and IPv6 ones from here; no such line, no IPv6
  *
  *	[Rendezvous]
  *	Listen=tcp://0.0.0.0:4510             TCP address for hosts; * = all, IPv4 and IPv6
@@ -14,6 +15,9 @@
  *	[Servers]
  *	Uri=turn:turn.example.org:3478        STUN and TURN servers for hosts; up to seven times
  *	TurnSecret=...                        coturn's static-auth-secret, for all turn: and turns:
+ *
+ * A line of Prefix for IPv6 may be added to a network that has none: hosts that join from then on
+ * have both addresses, those before keep what they have.
  *
  * A key that is not known, stands in the wrong section or has a bad value is an error with file and
  * line. The default prefix lies in 100.64.0.0/10 (RFC 6598), which home and office networks do not
@@ -49,6 +53,7 @@
 struct config {
 	char network[CONFIG_NAME_BYTES];
 	struct netprefix prefix;
+	struct netprefix prefix6; /* family NETADDR_NONE = none */
 	char listen[CONFIG_ENDPOINT_BYTES];
 	char endpoint[CONFIG_MAX_ENDPOINTS][CONFIG_ENDPOINT_BYTES];
 	size_t endpoint_count; /* 0: tokens cannot be made */
@@ -68,6 +73,7 @@ void config_init(struct config *ret);
  * Return: OK, or ERR_INVALID and *ret is untouched. */
 MUST_USE enum err config_parse_name(const char *text, char ret[static CONFIG_NAME_BYTES]);
 MUST_USE enum err config_parse_prefix(const char *text, struct netprefix *ret);
+MUST_USE enum err config_parse_prefix6(const char *text, struct netprefix *ret);
 /* "tcp://HOST:PORT". @is_listen: "*" may stand for the host, and "*" or 0 for any free port. */
 MUST_USE enum err config_parse_endpoint(const char *text, bool is_listen,
 					char ret[static CONFIG_ENDPOINT_BYTES]);

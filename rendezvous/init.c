@@ -15,13 +15,40 @@ struct init {
 	const char *dir;
 	char name[CONFIG_NAME_BYTES];
 	struct netprefix prefix;
+	struct netprefix prefix6;
 	char endpoint[CONFIG_ENDPOINT_BYTES]; /* "" = not known yet */
 };
+
+/* RFC 4193 s. 3.2: 40 random bits make the prefix unique. */
+static struct netprefix random_prefix6(void)
+{
+	struct random_source random = random_system();
+	struct netprefix p = {.family = NETADDR_IP6, .length_bits = 64, .ip = {0xfd}};
+
+	random_bytes(&random, p.ip + 1, 5);
+	return p;
+}
+
+static enum exit_code check_prefixes(const char *ip4, const char *ip6, struct init *ret)
+{
+	if (config_parse_prefix(ip4 ? ip4 : CONFIG_DEFAULT_PREFIX, &ret->prefix) != OK)
+		return command_fail(EXIT_CODE_USAGE,
+				    "\"%s\" is no IPv4 block for a network; use one from /8 to /30 "
+				    "without host bits, such as " CONFIG_DEFAULT_PREFIX ".",
+				    ip4);
+	ret->prefix6 = ip6 ? (struct netprefix){.family = NETADDR_NONE} : random_prefix6();
+	if (ip6 && strcmp(ip6, "none") && config_parse_prefix6(ip6, &ret->prefix6) != OK)
+		return command_fail(EXIT_CODE_USAGE,
+				    "\"%s\" is no IPv6 block for a network; use one from /16 to "
+				    "/104 without host bits, such as fd12:3456:789a::/64, or "
+				    "\"none\".",
+				    ip6);
+	return EXIT_CODE_DONE;
+}
 
 static enum exit_code check_options(const struct command_option *options, struct init *ret)
 {
 	const char *name = options[1].value;
-	const char *prefix = options[2].value ? options[2].value : CONFIG_DEFAULT_PREFIX;
 	const char *endpoint = options[3].value;
 
 	ret->dir = options[0].value ? options[0].value : CONFIG_DEFAULT_DIRECTORY;
@@ -32,16 +59,11 @@ static enum exit_code check_options(const struct command_option *options, struct
 				    "\"%s\" is no name for a network; use 1 to 63 of a-z, 0-9, "
 				    "'-', '_' and '.', a letter or digit first and last.",
 				    name);
-	if (config_parse_prefix(prefix, &ret->prefix) != OK)
-		return command_fail(EXIT_CODE_USAGE,
-				    "\"%s\" is no IPv4 block for a network; use one from /8 to /30 "
-				    "without host bits, such as " CONFIG_DEFAULT_PREFIX ".",
-				    prefix);
 	ret->endpoint[0] = '\0';
 	if (endpoint && config_parse_endpoint(endpoint, false, ret->endpoint) != OK)
 		return command_fail(EXIT_CODE_USAGE,
 				    "\"%s\" is no endpoint; write tcp://HOST:PORT.", endpoint);
-	return EXIT_CODE_DONE;
+	return check_prefixes(options[2].value, options[4].value, ret);
 }
 
 /* Nothing of an older network may be lost: its keys cannot be made again. */
@@ -90,18 +112,22 @@ static enum err write_keys(const char *dir)
 
 static enum err write_config(const struct init *init)
 {
-	char prefix[NETPREFIX_TEXT_BYTES];
+	const bool has_ip6 = init->prefix6.family != NETADDR_NONE;
+	char prefix[NETPREFIX_TEXT_BYTES], prefix6[NETPREFIX_TEXT_BYTES] = "";
 	char text[2048];
 	int n;
 
 	netprefix_format(&init->prefix, prefix);
+	if (has_ip6)
+		netprefix_format(&init->prefix6, prefix6);
 	n = snprintf(
 		text, sizeof(text),
 		"# Configuration of icetun-rendezvous. Keys and database are beside this file:\n"
 		"# keep a backup of them, and keep it secret.\n\n"
 		"[Network]\n"
 		"Name=%s\n"
-		"Prefix=%s\n\n"
+		"Prefix=%s\n"
+		"%s%s\n\n"
 		"[Rendezvous]\n"
 		"# Where hosts connect (TCP), on this machine.\n"
 		"Listen=tcp://*:%s\n"
@@ -116,7 +142,7 @@ static enum err write_config(const struct init *init)
 		"#TurnSecret=\n"
 		"# Seconds that its passwords are good; hosts get new ones in time.\n"
 		"#TurnLifetime=86400\n",
-		init->name, prefix,
+		init->name, prefix, has_ip6 ? "Prefix=" : "# No IPv6.", prefix6,
 		init->endpoint[0] ? strrchr(init->endpoint, ':') + 1 : CONFIG_DEFAULT_PORT,
 		init->endpoint[0] ? "" : "#",
 		init->endpoint[0] ? init->endpoint : "tcp://HOST:" CONFIG_DEFAULT_PORT,
@@ -136,10 +162,12 @@ static enum err make_database(const char *dir)
 
 static void print_next(const struct init *init)
 {
-	char prefix[NETPREFIX_TEXT_BYTES];
+	const bool has_ip6 = init->prefix6.family != NETADDR_NONE;
+	char prefix[NETPREFIX_TEXT_BYTES], prefix6[NETPREFIX_TEXT_BYTES] = "";
 
-	printf("The network \"%s\" (%s) was made in %s.\n\nNext:\n", init->name,
-	       netprefix_format(&init->prefix, prefix), init->dir);
+	printf("The network \"%s\" (%s%s%s) was made in %s.\n\nNext:\n", init->name,
+	       netprefix_format(&init->prefix, prefix), has_ip6 ? ", " : "",
+	       has_ip6 ? netprefix_format(&init->prefix6, prefix6) : "", init->dir);
 	if (!init->endpoint[0])
 		printf("  - set Endpoint= in %s/" CONFIG_FILE_NAME
 		       " to the address at which hosts reach this server\n",
@@ -156,7 +184,7 @@ static void print_next(const struct init *init)
 enum exit_code command_init(int argc, char **argv)
 {
 	struct command_option options[] = {
-		{"dir", NULL}, {"name", NULL}, {"ipv4", NULL}, {"endpoint", NULL}};
+		{"dir", NULL}, {"name", NULL}, {"ipv4", NULL}, {"endpoint", NULL}, {"ipv6", NULL}};
 	struct init init;
 	size_t rest;
 	enum err err;

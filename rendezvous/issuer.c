@@ -1,164 +1,13 @@
 #include "rendezvous/issuer.h"
 
-#include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/core/cert/identifier.h"
 #include "daemon/core/crypto/hash.h"
+#include "rendezvous/issuer_database.h"
 
-/* "icet" */
-#define APPLICATION_ID 0x69636574
-#define SCHEMA_VERSION 1
-
-#define TEXT_OF(x)	 TEXT_OF_VALUE(x)
-#define TEXT_OF_VALUE(x) #x
-
-static const char schema[] =
-	"PRAGMA journal_mode = WAL;"
-	"BEGIN;"
-	"CREATE TABLE token ("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" hash BLOB NOT NULL UNIQUE,"
-	" uses INTEGER NOT NULL,"
-	" used INTEGER NOT NULL DEFAULT 0,"
-	" created_s INTEGER NOT NULL,"
-	" expires_s INTEGER NOT NULL,"
-	" revoked_s INTEGER"
-	") STRICT;"
-	"CREATE TABLE member ("
-	" serial INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" name TEXT NOT NULL UNIQUE,"
-	" noise_public BLOB NOT NULL UNIQUE,"
-	" curve_public BLOB NOT NULL UNIQUE,"
-	" address INTEGER NOT NULL UNIQUE," /* IPv4, as a number */
-	" token INTEGER NOT NULL REFERENCES token (id),"
-	" joined_s INTEGER NOT NULL,"
-	" expires_s INTEGER NOT NULL,"
-	" certificate BLOB NOT NULL"
-	") STRICT;"
-	"PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
-							   "PRAGMA user_version = " TEXT_OF(
-								   SCHEMA_VERSION) ";"
-										   "COMMIT;";
-
-struct issuer {
-	sqlite3 *db;
-	struct issuer_params params;
-};
-
-static enum err from_sqlite(int result)
-{
-	switch (result & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_DONE:
-	case SQLITE_ROW:
-		return OK;
-	case SQLITE_CANTOPEN:
-		return ERR_NOT_FOUND;
-	case SQLITE_PERM:
-	case SQLITE_READONLY:
-	case SQLITE_AUTH:
-		return ERR_PERMISSION;
-	case SQLITE_NOTADB:
-	case SQLITE_CORRUPT:
-		return ERR_INVALID;
-	case SQLITE_NOMEM:
-		return ERR_NO_MEMORY;
-	default:
-		return ERR_IO;
-	}
-}
-
-enum err issuer_create_database(const char *path)
-{
-	/* SQLite would take the mode from the umask. */
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	sqlite3 *db = NULL;
-	int result;
-
-	if (fd < 0)
-		return access(path, F_OK) == 0 ? ERR_EXISTS : ERR_IO;
-	close(fd);
-	result = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
-	if (result == SQLITE_OK)
-		result = sqlite3_exec(db, schema, NULL, NULL, NULL);
-	sqlite3_close(db);
-	if (result != SQLITE_OK)
-		unlink(path);
-	return result == SQLITE_OK ? OK : ERR_IO;
-}
-
-/* The first column of a statement that gives one number. */
-static enum err query_number(sqlite3 *db, const char *sql, int64_t *ret)
-{
-	sqlite3_stmt *st = NULL;
-	int result = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
-
-	if (result == SQLITE_OK)
-		result = sqlite3_step(st);
-	if (result == SQLITE_ROW)
-		*ret = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return result == SQLITE_DONE ? ERR_NOT_FOUND : from_sqlite(result);
-}
-
-static enum err check_database(sqlite3 *db)
-{
-	int64_t id = 0;
-	int64_t version = 0;
-	enum err err = query_number(db, "PRAGMA application_id", &id);
-
-	if (err == OK)
-		err = query_number(db, "PRAGMA user_version", &version);
-	if (err == OK && (id != APPLICATION_ID || version != SCHEMA_VERSION))
-		err = ERR_INVALID;
-	return err;
-}
-
-enum err issuer_open(struct issuer **ret, const struct issuer_params *params)
-{
-	struct issuer *i = calloc(1, sizeof(*i));
-	enum err err;
-
-	if (!i)
-		return ERR_NO_MEMORY;
-	i->params = *params;
-	i->params.path = NULL;
-	if (access(params->path, F_OK))
-		err = ERR_NOT_FOUND;
-	else if (access(params->path, R_OK | W_OK))
-		err = ERR_PERMISSION;
-	else
-		err = from_sqlite(
-			sqlite3_open_v2(params->path, &i->db, SQLITE_OPEN_READWRITE, NULL));
-	if (err == OK) {
-		sqlite3_busy_timeout(i->db, (int)params->busy_ms);
-		err = check_database(i->db);
-	}
-	if (err == OK)
-		err = from_sqlite(
-			sqlite3_exec(i->db, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;",
-				     NULL, NULL, NULL));
-	if (err != OK) {
-		issuer_close(i);
-		return err;
-	}
-	*ret = i;
-	return OK;
-}
-
-void issuer_close(struct issuer *i)
-{
-	if (!i)
-		return;
-	sqlite3_close(i->db);
-	free(i);
-}
+#define IP6_BYTES 16
 
 static bool begin(struct issuer *i)
 {
@@ -264,7 +113,7 @@ enum err issuer_token_list(struct issuer *i, void (*each)(void *ctx, const struc
 		each(ctx, &t);
 	}
 	sqlite3_finalize(st);
-	return from_sqlite(result);
+	return issuer_from_sqlite(result);
 }
 
 static struct netaddr address_of(int64_t number)
@@ -281,10 +130,20 @@ static int64_t number_of(const uint8_t ip[static 4])
 	return (int64_t)ip[0] << 24 | (int64_t)ip[1] << 16 | (int64_t)ip[2] << 8 | ip[3];
 }
 
+static bool read_address6(sqlite3_stmt *st, int at, struct netaddr *ret)
+{
+	const void *blob = sqlite3_column_blob(st, at);
+
+	if (!blob || sqlite3_column_bytes(st, at) != IP6_BYTES)
+		return false;
+	*ret = netaddr_from_ip6(blob, 0);
+	return true;
+}
+
 enum err issuer_member_list(struct issuer *i,
 			    void (*each)(void *ctx, const struct issuer_member *m), void *ctx)
 {
-	sqlite3_stmt *st = prepare(i, "SELECT serial, name, address, joined_s, expires_s"
+	sqlite3_stmt *st = prepare(i, "SELECT serial, name, address, joined_s, expires_s, address6"
 				      " FROM member ORDER BY name");
 	int result = SQLITE_ERROR;
 
@@ -298,11 +157,13 @@ enum err issuer_member_list(struct issuer *i,
 		};
 
 		netaddr_format_ip(&address, m.address);
+		if (read_address6(st, 5, &address))
+			netaddr_format_ip(&address, m.address6);
 		if (m.name)
 			each(ctx, &m);
 	}
 	sqlite3_finalize(st);
-	return from_sqlite(result);
+	return issuer_from_sqlite(result);
 }
 
 /* What a join needs to know of its token. */
@@ -424,8 +285,77 @@ static int64_t choose_address(struct issuer *i)
 	return ret;
 }
 
+/* Return: OK; ERR_NOT_FOUND nobody has it; ERR_IO. */
+static enum err find_address6(struct issuer *i, const struct netaddr *a)
+{
+	sqlite3_stmt *st = prepare(i, "SELECT 1 FROM member WHERE address6 = ?");
+	int step;
+
+	bind_blob(st, 1, a->ip, IP6_BYTES);
+	step = st ? sqlite3_step(st) : SQLITE_ERROR;
+	sqlite3_finalize(st);
+	return step == SQLITE_ROW ? OK : step == SQLITE_DONE ? ERR_NOT_FOUND : ERR_IO;
+}
+
+/* The address above the highest in the prefix, of which there is one. */
+static enum issuer_result above_highest(struct issuer *i, struct netaddr *ret)
+{
+	const struct netprefix *p = &i->params.prefix6;
+	struct netaddr a = {.family = NETADDR_NONE};
+	sqlite3_stmt *st =
+		prepare(i, "SELECT max(address6) FROM member WHERE address6 BETWEEN ? AND ?");
+	uint8_t last[IP6_BYTES];
+	bool is_read;
+
+	for (size_t k = 0; k < IP6_BYTES; k++) {
+		size_t bits = p->length_bits > 8 * k ? p->length_bits - 8 * k : 0;
+
+		last[k] = (uint8_t)(p->ip[k] | (bits < 8 ? 0xff >> bits : 0));
+	}
+	bind_blob(st, 1, p->ip, IP6_BYTES);
+	bind_blob(st, 2, last, IP6_BYTES);
+	is_read = st && sqlite3_step(st) == SQLITE_ROW && read_address6(st, 0, &a);
+	sqlite3_finalize(st);
+	if (!is_read)
+		return ISSUER_FAILED;
+	for (size_t k = IP6_BYTES; k-- > 0 && ++a.ip[k] == 0;)
+		;
+	if (!netprefix_contains(p, &a))
+		return ISSUER_NO_ADDRESS;
+	*ret = a;
+	return ISSUER_OK;
+}
+
+/* @number: the IPv4 address. Without an IPv6 prefix the result is of no family. */
+static enum issuer_result choose_address6(struct issuer *i, int64_t number, struct netaddr *ret)
+{
+	const struct netprefix *p = &i->params.prefix6;
+	const int64_t host = number - number_of(i->params.prefix.ip);
+	struct netaddr a = {.family = p->family};
+
+	*ret = a;
+	if (p->family == NETADDR_NONE)
+		return ISSUER_OK;
+	/* The host bits of the prefix, 24 at least, are zero, and the number has no more. */
+	memcpy(a.ip, p->ip, IP6_BYTES);
+	a.ip[13] = (uint8_t)(host >> 16);
+	a.ip[14] = (uint8_t)(host >> 8);
+	a.ip[15] = (uint8_t)host;
+	switch ((int)find_address6(i, &a)) {
+	case OK:
+		return above_highest(i, ret);
+	case ERR_NOT_FOUND:
+		*ret = a;
+		return ISSUER_OK;
+	default:
+		return ISSUER_FAILED;
+	}
+}
+
+/* @addresses: IPv4, IPv6 or none. */
 static bool make_certificate(struct issuer *i, int64_t now_s, const struct issuer_request *q,
-			     int64_t serial, int64_t address, uint8_t *ret, size_t *ret_len)
+			     int64_t serial, const struct netaddr addresses[static 2], uint8_t *ret,
+			     size_t *ret_len)
 {
 	struct cert cert = {
 		.serial = (uint64_t)serial,
@@ -439,31 +369,39 @@ static bool make_certificate(struct issuer *i, int64_t now_s, const struct issue
 	snprintf(cert.name, sizeof(cert.name), "%s", q->name);
 	memcpy(cert.noise_public, q->noise_public, sizeof(cert.noise_public));
 	memcpy(cert.curve_public, q->curve_public, sizeof(cert.curve_public));
-	cert.addresses[0] = address_of(address);
+	cert.addresses[0] = addresses[0];
 	cert.networks[0] = i->params.prefix;
+	if (addresses[1].family != NETADDR_NONE) {
+		cert.addresses[cert.address_count++] = addresses[1];
+		cert.networks[cert.network_count++] = i->params.prefix6;
+	}
 	return cert_sign(&cert, i->params.authority_secret, ret, CERT_MAX_BYTES, ret_len) == OK;
 }
 
 /* Inserts the member first, since the database gives the serial. */
 static bool insert_member(struct issuer *i, int64_t now_s, const struct issuer_request *q,
-			  int64_t token, int64_t address, uint8_t *ret, size_t *ret_len)
+			  int64_t token, const struct netaddr addresses[static 2], uint8_t *ret,
+			  size_t *ret_len)
 {
-	sqlite3_stmt *st =
-		prepare(i, "INSERT INTO member (name, noise_public, curve_public, address, token,"
-			   " joined_s, expires_s, certificate) VALUES (?, ?, ?, ?, ?, ?, ?, x'')");
+	sqlite3_stmt *st = prepare(
+		i, "INSERT INTO member (name, noise_public, curve_public, address, token,"
+		   " joined_s, expires_s, address6, certificate) VALUES (?, ?, ?, ?, ?, ?, ?, ?,"
+		   " x'')");
 	int64_t serial;
 
 	bind_text(st, 1, q->name);
 	bind_blob(st, 2, q->noise_public, DH_BYTES);
 	bind_blob(st, 3, q->curve_public, DH_BYTES);
-	sqlite3_bind_int64(st, 4, address);
+	sqlite3_bind_int64(st, 4, number_of(addresses[0].ip));
 	sqlite3_bind_int64(st, 5, token);
 	sqlite3_bind_int64(st, 6, now_s);
 	sqlite3_bind_int64(st, 7, now_s + ISSUER_CERTIFICATE_S);
+	if (addresses[1].family != NETADDR_NONE) /* else it stays NULL */
+		bind_blob(st, 8, addresses[1].ip, IP6_BYTES);
 	if (!run(st))
 		return false;
 	serial = sqlite3_last_insert_rowid(i->db);
-	if (!make_certificate(i, now_s, q, serial, address, ret, ret_len))
+	if (!make_certificate(i, now_s, q, serial, addresses, ret, ret_len))
 		return false;
 	st = prepare(i, "UPDATE member SET certificate = ? WHERE serial = ?");
 	bind_blob(st, 1, ret, *ret_len);
@@ -479,8 +417,9 @@ static bool insert_member(struct issuer *i, int64_t now_s, const struct issuer_r
 static enum issuer_result join(struct issuer *i, int64_t now_s, const struct issuer_request *q,
 			       uint8_t *ret, size_t *ret_len)
 {
+	struct netaddr addresses[2];
 	struct token_row token;
-	int64_t address;
+	int64_t number;
 	enum issuer_result result = find_token(i, now_s, q->token, &token);
 
 	if (result != ISSUER_OK)
@@ -495,12 +434,16 @@ static enum issuer_result join(struct issuer *i, int64_t now_s, const struct iss
 		return ISSUER_TOKEN_USED;
 	if (result != ISSUER_OK)
 		return result;
-	address = choose_address(i);
-	if (address == 0)
+	number = choose_address(i);
+	if (number == 0)
 		return ISSUER_NO_ADDRESS;
-	if (address < 0 || !insert_member(i, now_s, q, token.id, address, ret, ret_len))
+	if (number < 0)
 		return ISSUER_FAILED;
-	return ISSUER_OK;
+	addresses[0] = address_of(number);
+	result = choose_address6(i, number, &addresses[1]);
+	if (result == ISSUER_OK && !insert_member(i, now_s, q, token.id, addresses, ret, ret_len))
+		result = ISSUER_FAILED;
+	return result;
 }
 
 enum issuer_result issuer_join(struct issuer *i, int64_t now_s,
@@ -526,14 +469,18 @@ enum err issuer_find(struct issuer *i, const char *name, const struct netaddr *a
 	enum err err = ERR_NOT_FOUND;
 	int step;
 
-	if (!name && address->family != NETADDR_IP4)
+	if (!name && address->family == NETADDR_NONE)
 		return ERR_NOT_FOUND;
 	st = prepare(i, name ? "SELECT certificate FROM member WHERE name = ?"
-			     : "SELECT certificate FROM member WHERE address = ?");
+			: address->family == NETADDR_IP4
+				? "SELECT certificate FROM member WHERE address = ?"
+				: "SELECT certificate FROM member WHERE address6 = ?");
 	if (name)
 		bind_text(st, 1, name);
-	else
+	else if (address->family == NETADDR_IP4)
 		sqlite3_bind_int64(st, 1, number_of(address->ip));
+	else
+		bind_blob(st, 1, address->ip, IP6_BYTES);
 	step = st ? sqlite3_step(st) : SQLITE_ERROR;
 	if (step == SQLITE_ROW)
 		err = copy_certificate(st, 0, ret, ret_len) ? OK : ERR_IO;

@@ -10,6 +10,9 @@
  * and keys, because the answer got lost, gets the same certificate, and no use is counted.
  *
  * Addresses are given out in rising order; when the end of the prefix is reached, gaps are filled.
+ * The IPv6 address has the number of the IPv4 one in its own prefix: 100.96.0.7 and fd12::7. Should
+ * another member have that, since the IPv4 prefix was changed, it is the one above the highest.
+ * Certificates are not made anew when an IPv6 prefix is added: who had joined before has IPv4 only.
  */
 #ifndef ICETUN_RENDEZVOUS_ISSUER_H
 #define ICETUN_RENDEZVOUS_ISSUER_H
@@ -32,8 +35,9 @@
 struct issuer;
 
 struct issuer_params {
-	const char *path; /* of the database */
-	struct netprefix prefix;
+	const char *path;	  /* of the database */
+	struct netprefix prefix;  /* IPv4, /8 to /30 */
+	struct netprefix prefix6; /* IPv6, /104 at most; family NETADDR_NONE = none */
 	/* Ed25519 secret, SIGN_SECRET_BYTES in memory that outlives the issuer. NULL: nobody can
 	 * join, all else works. */
 	const uint8_t *authority_secret;
@@ -72,6 +76,7 @@ struct issuer_member {
 	int64_t serial;
 	const char *name;
 	char address[NETADDR_TEXT_BYTES];
+	char address6[NETADDR_TEXT_BYTES]; /* "" = none */
 	int64_t joined_s;
 	int64_t expires_s;
 };

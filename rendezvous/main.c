@@ -19,7 +19,7 @@ static enum exit_code print_help(void)
 	printf("icetun-rendezvous: the server through which the hosts of a network find each "
 	       "other\n\n"
 	       "  icetun-rendezvous init --name NET [--dir DIR] [--ipv4 PREFIX]\n"
-	       "                         [--endpoint tcp://HOST:PORT]\n"
+	       "                         [--ipv6 PREFIX|none] [--endpoint tcp://HOST:PORT]\n"
 	       "      Makes a network: keys, database and configuration in DIR.\n"
 	       "  icetun-rendezvous run [--config FILE | --dir DIR]\n"
 	       "      Serves, in the foreground, until SIGTERM or SIGINT. Logs to stderr.\n"
@@ -32,7 +32,8 @@ static enum exit_code print_help(void)
 	       "  icetun-rendezvous --help | --version\n\n"
 	       "DIR is " CONFIG_DEFAULT_DIRECTORY " and FILE is DIR/" CONFIG_FILE_NAME
 	       " if not given; PREFIX is\n" CONFIG_DEFAULT_PREFIX
-	       " if not given. Tokens may be made while the server runs.\n\nExit codes:\n");
+	       " for IPv4 and a random fdXX:XXXX:XXXX::/64 (RFC 4193) for IPv6 if not given.\n"
+	       "Tokens may be made while the server runs.\n\nExit codes:\n");
 #define X(name, code, text) printf("  %2d  %s\n", code, text);
 	EXIT_TABLE(X)
 #undef X

@@ -16,6 +16,7 @@
 #define DEFAULT_EXPIRES_S 86400
 #define MAX_EXPIRES_S	  (3650LL * 86400)
 #define TIME_BYTES	  24
+#define MEMBER_ROW	  "%-8s %-24s %-16s %-25s %-21s %s"
 
 static const char *format_time(int64_t unix_s, char buf[static TIME_BYTES])
 {
@@ -153,9 +154,11 @@ static void print_member_row(void *ctx, const struct issuer_member *m)
 {
 	char joined[TIME_BYTES];
 	char expires[TIME_BYTES];
+	char serial[24];
 
 	(void)ctx;
-	printf("%-8" PRId64 " %-24s %-16s %-21s %s\n", m->serial, m->name, m->address,
+	snprintf(serial, sizeof(serial), "%" PRId64, m->serial);
+	printf(MEMBER_ROW "\n", serial, m->name, m->address, m->address6[0] ? m->address6 : "-",
 	       format_time(m->joined_s, joined), format_time(m->expires_s, expires));
 }
 
@@ -244,7 +247,7 @@ enum exit_code command_member(int argc, char **argv)
 		code = command_open_issuer(&config, NULL, BUSY_MS, &issuer);
 	if (code != EXIT_CODE_DONE)
 		return code;
-	printf("%-8s %-24s %-16s %-21s %s\n", "SERIAL", "NAME", "ADDRESS", "JOINED", "EXPIRES");
+	printf(MEMBER_ROW "\n", "SERIAL", "NAME", "IPV4", "IPV6", "JOINED", "EXPIRES");
 	code = list_result(issuer_member_list(issuer, print_member_row, NULL));
 	issuer_close(issuer);
 	return code;

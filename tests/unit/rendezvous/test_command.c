@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rendezvous/config.h"
 #include "rendezvous/exit.h"
 
 struct fixture {
@@ -105,11 +106,47 @@ static void test_init(void **state)
 	run_wrong(f, "init --dir %/other", EXIT_CODE_USAGE);
 	run_wrong(f, "init --dir %/other --name UPPER", EXIT_CODE_USAGE);
 	run_wrong(f, "init --dir %/other --name a --ipv4 10.0.0.1/8", EXIT_CODE_USAGE);
+	run_wrong(f, "init --dir %/other --name a --ipv6 fd00::1/64", EXIT_CODE_USAGE);
+	run_wrong(f, "init --dir %/other --name a --ipv6 10.0.0.0/8", EXIT_CODE_USAGE);
 	run_wrong(f, "init --dir %/other --name a --endpoint rv.example.org", EXIT_CODE_USAGE);
 	run_wrong(f, "init --dir %/other --name", EXIT_CODE_USAGE);
 	run_wrong(f, "init --dir %/other --name a --name b", EXIT_CODE_USAGE);
 	run_wrong(f, "init --directory %/other --name a", EXIT_CODE_USAGE);
 	run_wrong(f, "init %/other --name a", EXIT_CODE_USAGE);
+}
+
+/* What `run` would read. */
+static void read_config(struct fixture *f, const char *name, struct config *ret)
+{
+	char error[CONFIG_ERROR_BYTES], path[128];
+
+	snprintf(path, sizeof(path), "%s/%s/rendezvous.conf", f->dir, name);
+	if (config_load(path, ret, error) != OK)
+		fail_msg("%s", error);
+}
+
+/* Unless told otherwise a network has a block of IPv6 addresses that no other one has. */
+static void test_init_prefixes(void **state)
+{
+	struct fixture *f = *state;
+	char text[NETPREFIX_TEXT_BYTES];
+	struct config a, b;
+
+	run_ok(f, "init --dir %/a --name home");
+	run_ok(f, "init --dir %/b --name home");
+	read_config(f, "a", &a);
+	read_config(f, "b", &b);
+	assert_int_equal(a.prefix6.length_bits, 64);
+	assert_int_equal(a.prefix6.ip[0], 0xfd);
+	assert_non_null(strstr(f->out, netprefix_format(&b.prefix6, text)));
+	assert_false(netprefix_equal(&a.prefix6, &b.prefix6));
+	run_ok(f, "init --dir %/c --name home --ipv4 10.1.0.0/16 --ipv6 2001:db8:1::/48");
+	read_config(f, "c", &a);
+	assert_string_equal(netprefix_format(&a.prefix, text), "10.1.0.0/16");
+	assert_string_equal(netprefix_format(&a.prefix6, text), "2001:db8:1::/48");
+	run_ok(f, "init --dir %/d --name home --ipv6 none");
+	read_config(f, "d", &a);
+	assert_int_equal(a.prefix6.family, NETADDR_NONE);
 }
 
 static void test_tokens(void **state)
@@ -235,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_init, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_init_prefixes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tokens, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown),

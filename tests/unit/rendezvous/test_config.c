@@ -34,7 +34,7 @@ static void test_all_keys(void **state)
 
 	(void)state;
 	assert_int_equal(load("# a comment\n"
-			      "[Network]\nName=home\nPrefix=10.0.0.0/8\n"
+			      "[Network]\nName=home\nPrefix=10.0.0.0/8\nPrefix=fd12::/64\n"
 			      "[Rendezvous]\nListen=tcp://0.0.0.0:1\n"
 			      "Endpoint=tcp://rv.example.org:2\nEndpoint = tcp://[2001:db8::1]:3\n"
 			      "StunListen=192.0.2.1:4\nDirectory=/x/y\n"
@@ -44,6 +44,8 @@ static void test_all_keys(void **state)
 			 OK);
 	assert_string_equal(c.network, "home");
 	assert_int_equal(c.prefix.length_bits, 8);
+	assert_int_equal(c.prefix6.family, NETADDR_IP6);
+	assert_int_equal(c.prefix6.length_bits, 64);
 	assert_string_equal(c.listen, "tcp://0.0.0.0:1");
 	assert_int_equal(c.endpoint_count, 2);
 	config_endpoint_host(c.endpoint[0], host);
@@ -67,6 +69,8 @@ static void test_defaults(void **state)
 	(void)state;
 	assert_int_equal(load("[Network]\nName=a\n", &c, error), OK);
 	assert_string_equal(c.listen, "tcp://*:4510");
+	assert_int_equal(c.prefix.family, NETADDR_IP4);
+	assert_int_equal(c.prefix6.family, NETADDR_NONE);
 	assert_int_equal(c.endpoint_count, 0);
 	assert_int_equal(c.stun_listen.family, NETADDR_NONE);
 	assert_int_equal(c.stun_listen.port, 3478);
@@ -82,7 +86,12 @@ static void test_errors(void **state)
 		"[Network]\nName=A B",
 		"[Network]\nName=-a",
 		"[Network]\nPrefix=10.0.0.1/8",
-		"[Network]\nPrefix=fd00::/64",
+		"[Network]\nPrefix=fd00::1/64",
+		"[Network]\nPrefix=fd00::/8",
+		"[Network]\nPrefix=fd00::/105",
+		"[Network]\nPrefix=fe80::/64",
+		"[Network]\nPrefix=ff05::/64",
+		"[Network]\nPrefix=::ffff:0:0/96",
 		"[Network]\nPrefix=10.0.0.0/31",
 		"[Rendezvous]\nListen=udp://*:1",
 		"[Rendezvous]\nListen=tcp://*:65536",

@@ -26,14 +26,22 @@ struct fixture {
 	uint8_t secret[SIGN_SECRET_BYTES];
 };
 
-static void open_issuer(struct fixture *f, const char *prefix)
+/* @prefix6: NULL = none */
+static void open_issuer6(struct fixture *f, const char *prefix, const char *prefix6)
 {
 	struct issuer_params params = {.path = f->path, .authority_secret = f->secret};
 
 	assert_int_equal(netprefix_parse(prefix, &params.prefix), OK);
+	if (prefix6)
+		assert_int_equal(netprefix_parse(prefix6, &params.prefix6), OK);
 	issuer_close(f->issuer);
 	f->issuer = NULL;
 	assert_int_equal(issuer_open(&f->issuer, &params), OK);
+}
+
+static void open_issuer(struct fixture *f, const char *prefix)
+{
+	open_issuer6(f, prefix, NULL);
 }
 
 static int setup(void **state)
@@ -227,6 +235,115 @@ static void test_addresses(void **state)
 	check_address(&r, "100.96.0.7");
 }
 
+/* Both addresses of a member: the second, or "" for none, and what the list says. */
+static void check_both(const struct result *r, const char *ip4, const char *ip6)
+{
+	char buf[NETADDR_TEXT_BYTES];
+
+	check_address(r, ip4);
+	assert_int_equal(r->cert.address_count, ip6[0] ? 2 : 1);
+	assert_int_equal(r->cert.network_count, r->cert.address_count);
+	if (ip6[0]) {
+		assert_string_equal(netaddr_format_ip(&r->cert.addresses[1], buf), ip6);
+		assert_true(netprefix_contains(&r->cert.networks[1], &r->cert.addresses[1]));
+	}
+}
+
+struct seen {
+	size_t count;
+	char text[8][2 * NETADDR_TEXT_BYTES];
+};
+
+static void on_member(void *ctx, const struct issuer_member *m)
+{
+	struct seen *s = ctx;
+
+	assert_true(s->count < ARRAY_SIZE(s->text));
+	snprintf(s->text[s->count++], sizeof(s->text[0]), "%s %s", m->address, m->address6);
+}
+
+/* The same host number in both; a prefix that is added or taken away counts from then on. */
+static void test_addresses6(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t token[TOKEN_SECRET_BYTES];
+	struct seen seen = {0};
+	struct result r;
+
+	make_token(f, 99, token);
+	r = join(f, NOW_S, token, "alice", 1);
+	check_both(&r, "100.96.0.1", "");
+	open_issuer6(f, "100.96.0.0/16", "fd12:3456:789a::/64");
+	r = join(f, NOW_S, token, "bob", 2);
+	check_both(&r, "100.96.0.2", "fd12:3456:789a::2");
+	/* Who asks again has what it had. */
+	r = join(f, NOW_S, token, "alice", 1);
+	check_both(&r, "100.96.0.1", "");
+	run_sql(f, "UPDATE member SET address = address + 70000 WHERE name = 'bob'");
+	open_issuer6(f, "100.0.0.0/8", "fd12:3456:789a::/104");
+	r = join(f, NOW_S, token, "carol", 3);
+	check_both(&r, "100.97.17.115", "fd12:3456:789a::61:1173");
+	open_issuer(f, "100.0.0.0/8");
+	r = join(f, NOW_S, token, "dave", 4);
+	check_both(&r, "100.97.17.116", "");
+	assert_int_equal(issuer_member_list(f->issuer, on_member, &seen), OK);
+	assert_int_equal(seen.count, 4);
+	assert_string_equal(seen.text[0], "100.96.0.1 ");
+	assert_string_equal(seen.text[2], "100.97.17.115 fd12:3456:789a::61:1173");
+}
+
+/* Another IPv4 prefix counts from the beginning again; the IPv6 addresses are not free again. */
+static void test_host_number_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t token[TOKEN_SECRET_BYTES];
+	struct result r;
+
+	make_token(f, 99, token);
+	open_issuer6(f, "100.96.0.0/24", "fd00:0:0:10::/60");
+	r = join(f, NOW_S, token, "alice", 1);
+	check_both(&r, "100.96.0.1", "fd00:0:0:10::1");
+	run_sql(f, "UPDATE member SET address6 = x'fd0000000000001000000000000000ff'");
+	r = join(f, NOW_S, token, "bob", 2);
+	check_both(&r, "100.96.0.2", "fd00:0:0:10::2");
+	open_issuer6(f, "10.0.0.0/24", "fd00:0:0:10::/60");
+	r = join(f, NOW_S, token, "carol", 3);
+	check_both(&r, "10.0.0.1", "fd00:0:0:10::1");
+	r = join(f, NOW_S, token, "dave", 4);
+	check_both(&r, "10.0.0.2", "fd00:0:0:10::100");
+	/* The end of the block. */
+	run_sql(f, "UPDATE member SET address6 = x'fd0000000000001fffffffffffffffff'"
+		   " WHERE name = 'dave'");
+	run_sql(f, "UPDATE member SET address6 = x'fd000000000000100000000000000003'"
+		   " WHERE name = 'alice'");
+	assert_int_equal(join(f, NOW_S, token, "erin", 5).result, ISSUER_NO_ADDRESS);
+}
+
+/* A database of before IPv6 is brought up to date, once. */
+static void test_upgrade(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t token[TOKEN_SECRET_BYTES];
+	struct result first, r;
+	uint8_t buf[CERT_MAX_BYTES];
+	size_t len;
+
+	make_token(f, 9, token);
+	first = join(f, NOW_S, token, "alice", 1);
+	issuer_close(f->issuer);
+	f->issuer = NULL;
+	run_sql(f, "DROP INDEX member_address6; ALTER TABLE member DROP COLUMN address6;"
+		   "PRAGMA user_version = 1");
+	for (int i = 0; i < 2; i++) {
+		open_issuer6(f, "100.96.0.0/24", "fd12::/64");
+		assert_int_equal(issuer_find(f->issuer, "alice", NULL, buf, &len), OK);
+		assert_int_equal(len, first.len);
+		assert_memory_equal(buf, first.certificate, len);
+	}
+	r = join(f, NOW_S, token, "bob", 2);
+	check_both(&r, "100.96.0.2", "fd12::2");
+}
+
 static void test_find(void **state)
 {
 	struct fixture *f = *state;
@@ -248,6 +365,15 @@ static void test_find(void **state)
 	assert_int_equal(issuer_find(f->issuer, NULL, &address, buf, &len), ERR_NOT_FOUND);
 	address.family = NETADDR_IP6;
 	assert_int_equal(issuer_find(f->issuer, NULL, &address, buf, &len), ERR_NOT_FOUND);
+	open_issuer6(f, "100.96.0.0/24", "fd12::/64");
+	r = join(f, NOW_S, token, "bob", 2);
+	assert_int_equal(issuer_find(f->issuer, NULL, &r.cert.addresses[1], buf, &len), OK);
+	assert_int_equal(len, r.len);
+	assert_memory_equal(buf, r.certificate, len);
+	/* Of alice, who joined before. */
+	r.cert.addresses[1].ip[15] = 1;
+	assert_int_equal(issuer_find(f->issuer, NULL, &r.cert.addresses[1], buf, &len),
+			 ERR_NOT_FOUND);
 }
 
 /* Another process holds the write lock: the caller is told, and nothing is half done. */
@@ -302,6 +428,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_token_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_and_keys_are_unique, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_addresses6, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host_number_is_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_database, setup, teardown),
