@@ -7,6 +7,8 @@
 #include "daemon/app/internal.h"
 
 #define DEFAULT_MAX_WORKERS 4
+/* RFC 8200 s. 5: below this a link has no IPv6. */
+#define IP6_MIN_MTU 1280
 
 unsigned int device_workers(const struct app *a)
 {
@@ -90,9 +92,55 @@ enum problem device_open(struct run *r, char *detail)
 					     : PROBLEM_INTERNAL;
 }
 
-enum problem device_configure(struct run *r, char *detail)
+/* IPv6 is switched off on this host, or not there at all. */
+static bool is_without_ip6(int n)
+{
+	return n == -EACCES || n == -EOPNOTSUPP || n == -EAFNOSUPPORT;
+}
+
+static int add_addresses(struct run *r, char *detail)
 {
 	const struct cert *own = overlay_own_cert(r->overlay);
+	const uint32_t mtu = r->app->config->mtu_bytes;
+	int n = 0;
+
+	r->has_ip6 = mtu >= IP6_MIN_MTU;
+	for (size_t i = 0; n == 0 && i < own->address_count; i++) {
+		bool is_ip4 = own->addresses[i].family == NETADDR_IP4;
+		struct tun_prefix p = prefix_of(&own->addresses[i], is_ip4 ? 32 : 128);
+
+		if (!is_ip4 && mtu < IP6_MIN_MTU)
+			log_info("tun.no_ipv6", "mtu=%u least=%d", mtu, IP6_MIN_MTU);
+		if (!is_ip4 && !r->has_ip6)
+			continue;
+		n = tun_netcfg_add_address(r->netcfg, tun_device_ifindex(r->tun), &p, detail,
+					   APP_DETAIL_BYTES);
+		if (is_ip4 || !is_without_ip6(n))
+			continue;
+		log_warning("tun.no_ipv6", "why=%s", log_quote(detail).text);
+		r->has_ip6 = false;
+		n = 0;
+	}
+	return n;
+}
+
+static int add_routes(struct run *r, char *detail)
+{
+	const struct cert *own = overlay_own_cert(r->overlay);
+	int n = 0;
+
+	for (size_t i = 0; n == 0 && i < own->network_count; i++) {
+		struct tun_prefix p = network_of(&own->networks[i]);
+
+		if (own->networks[i].family == NETADDR_IP4 || r->has_ip6)
+			n = tun_netcfg_add_route(r->netcfg, tun_device_ifindex(r->tun), &p, detail,
+						 APP_DETAIL_BYTES);
+	}
+	return n;
+}
+
+enum problem device_configure(struct run *r, char *detail)
+{
 	int ifindex = tun_device_ifindex(r->tun);
 	int n = tun_netcfg_set_no_autoconf(r->netcfg, ifindex, detail, APP_DETAIL_BYTES);
 
@@ -101,17 +149,10 @@ enum problem device_configure(struct run *r, char *detail)
 				       APP_DETAIL_BYTES);
 	if (n == 0)
 		n = tun_netcfg_set_up(r->netcfg, ifindex, true, detail, APP_DETAIL_BYTES);
-	for (size_t i = 0; n == 0 && i < own->address_count; i++) {
-		uint8_t bits = own->addresses[i].family == NETADDR_IP4 ? 32 : 128;
-		struct tun_prefix p = prefix_of(&own->addresses[i], bits);
-
-		n = tun_netcfg_add_address(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
-	}
-	for (size_t i = 0; n == 0 && i < own->network_count; i++) {
-		struct tun_prefix p = network_of(&own->networks[i]);
-
-		n = tun_netcfg_add_route(r->netcfg, ifindex, &p, detail, APP_DETAIL_BYTES);
-	}
+	if (n == 0)
+		n = add_addresses(r, detail);
+	if (n == 0)
+		n = add_routes(r, detail);
 	return n == 0 ? PROBLEM_NONE : n == -EPERM ? PROBLEM_TUN_PERMISSION : PROBLEM_INTERNAL;
 }
 

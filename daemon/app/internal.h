@@ -70,7 +70,8 @@ struct app_ping {
 	struct run *run;
 	struct control_call *call; /* NULL = slot is free */
 	uint32_t peer;
-	uint32_t left; /* requests to send */
+	struct netaddr address; /* that was asked for; family NETADDR_NONE: a name was */
+	uint32_t left;		/* requests to send */
 	uint32_t interval_ms;
 	uint32_t seq; /* of the newest request */
 	bool waiting; /* for the answer to it */
@@ -112,6 +113,7 @@ struct run {
 	struct overlay *overlay;
 	struct tun_netcfg *netcfg;
 	struct tun_device *tun;
+	bool has_ip6; /* the TUN device takes IPv6 */
 	struct data_plane *data;
 	unsigned int workers; /* of it; the switch of its queues may be turned meanwhile */
 	struct signal_client *signal;
@@ -184,7 +186,8 @@ unsigned int device_workers(const struct app *a);
 enum problem device_check_overlap(struct run *r, char *detail);
 /* Makes the TUN device. */
 enum problem device_open(struct run *r, char *detail);
-/* Gives it addresses and routes and takes it up. */
+/* Gives it addresses and routes and takes it up. Where it cannot have IPv6, since the MTU is below
+ * 1280 or IPv6 off on this host, it goes on without, and says so in the log. */
 enum problem device_configure(struct run *r, char *detail);
 /* Starts the data plane on it. */
 enum problem device_start_data(struct run *r, char *detail);

@@ -57,7 +57,9 @@ static void reply(struct app_ping *p, bool lost, uint64_t now_us)
 
 	if (overlay_peer(p->run->overlay, p->peer, &info) == OK) {
 		memcpy(pong.name, info.name, strlen(info.name) + 1);
-		if (info.member)
+		if (p->address.family != NETADDR_NONE)
+			pong.address = p->address;
+		else if (info.member)
 			pong.address = member_address(info.member, 0);
 		pong.has_path = info.has_path;
 		if (info.has_path)
@@ -105,7 +107,7 @@ void ping_begin(struct run *r, struct control_call *call, const char *name, uint
 {
 	struct overlay_peer_info info;
 	struct app_ping *p = NULL;
-	struct netaddr address;
+	struct netaddr address = {.family = NETADDR_NONE};
 	uint64_t now = app_now_us();
 	uint32_t peer = OVERLAY_NO_PEER;
 	bool by_address = netaddr_parse_ip(name, 0, &address) == OK;
@@ -132,6 +134,7 @@ void ping_begin(struct run *r, struct control_call *call, const char *name, uint
 		.run = r,
 		.call = call,
 		.peer = peer,
+		.address = address,
 		.left = count,
 		.interval_ms = interval_ms,
 		.id = now << 8,

@@ -335,8 +335,10 @@ static void fill_run(const struct run *r, struct control_status *ret)
 	const struct cert *own = overlay_own_cert(r->overlay);
 	uint64_t unix_s = app_unix_us() / US_PER_S;
 
-	for (size_t i = 0; i < own->address_count && i < CONTROL_MAX_ADDRESSES; i++)
-		ret->addresses[ret->address_count++] = own->addresses[i];
+	for (size_t i = 0; i < own->address_count && i < CONTROL_MAX_ADDRESSES; i++) {
+		if (own->addresses[i].family == NETADDR_IP4 || r->has_ip6)
+			ret->addresses[ret->address_count++] = own->addresses[i];
+	}
 	snprintf(ret->interface, sizeof(ret->interface), "%s", tun_device_name(r->tun));
 	ret->mtu_bytes = r->app->config->mtu_bytes;
 	ret->certificate_left_s =

@@ -212,6 +212,12 @@ static void tx_on_path(struct worker *w, struct path *p, uint8_t *packet, size_t
 		send_flush(w);
 }
 
+/* What a kernel sends by itself, to find routers and neighbours that are not there. */
+static bool is_for_link(const struct netaddr *a)
+{
+	return netaddr_is_multicast(a) || netaddr_is_link_local(a);
+}
+
 static void tx_packet(struct worker *w, uint8_t *packet, size_t len,
 		      const struct segment_hints *hints)
 {
@@ -236,7 +242,7 @@ static void tx_packet(struct worker *w, uint8_t *packet, size_t len,
 	} else if (target == ROUTE_UNRESOLVED) {
 		tx_unrouted(w, DATA_NO_PEER, &inner, packet, hints);
 	} else if (target >= d->max_peers) {
-		tx_drop(w, DROP_NO_ROUTE);
+		tx_drop(w, is_for_link(&inner.destination) ? DROP_LINK : DROP_NO_ROUTE);
 	} else {
 		path = atomic_load(&d->peers[target].path);
 		if (path)

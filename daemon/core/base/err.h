@@ -41,6 +41,7 @@
 	X(DROP_QUEUE_FULL, "queue_full", "a bounded queue is full")                                \
 	X(DROP_STATE, "state", "the message does not fit the present state")                       \
 	X(DROP_STALE, "stale", "the message belongs to something older")                           \
+	X(DROP_LINK, "link", "multicast or link-local, which leads to no peer")                    \
 	X(DROP_BLOCKED, "blocked", "the address is not allowed as a destination")                  \
 	X(DROP_SEND, "send", "the system did not take the datagram")                               \
 	/* Handshake and certificates */                                                           \
