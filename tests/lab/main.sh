@@ -51,17 +51,20 @@ first_packet() {
 	bob=$(overlay_address bob)
 	check "the very first packet is answered" lab_exec bob ping -c 1 -W 5 -q "$alice"
 	ok "first reply $(($(lab_now_ms) - start)) ms after \`ictl up\`"
+	check "so is one over IPv6" lab_exec bob ping -c 1 -W 5 -q "$(overlay_address alice 6)"
+	check "and one that ictl sends there" overlay_ictl bob ping -c 1 "$(overlay_address alice 6)"
 }
 
 is_direct() { # HOST PEER
 	check_is "$1" "[p['path']['kind'] for p in s['peers'] if p['name'] == '$2'] == ['direct']"
 }
 
-# ping_both FILE-SUFFIX COUNT: both directions at a time, every 10 ms.
+# ping_both FILE-SUFFIX COUNT: both directions at a time, every 10 ms; IPv4 in one, IPv6 in the other.
 ping_both() {
 	lab_exec alice ping -q -c "$2" -i 0.01 -W 5 "$bob" >"$LAB_DIR/ping.alice.$1" 2>&1 &
 	local first=$!
-	lab_exec bob ping -q -c "$2" -i 0.01 -W 5 "$alice" >"$LAB_DIR/ping.bob.$1" 2>&1 || true
+	lab_exec bob ping -q -c "$2" -i 0.01 -W 5 "$(overlay_address alice 6)" \
+		>"$LAB_DIR/ping.bob.$1" 2>&1 || true
 	wait $first || true
 	check_pings "$LAB_DIR/ping.alice.$1"
 	check_pings "$LAB_DIR/ping.bob.$1"
@@ -177,7 +180,7 @@ mapfile -t private < <(private_addresses)
 check_memory server
 check_idle_memory alice bob
 ping_both main 1000
-ok "1000 pings each way (ping -i 0.01), none lost"
+ok "1000 pings each way (ping -i 0.01), IPv4 and IPv6, none lost"
 capture_is_clean
 server_knows_nothing
 overlay_transfer alice bob "$bob" $transfer_bytes $mark

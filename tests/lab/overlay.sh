@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# icetun in the lab: the programs of one build directory, a rendezvous server at 203.0.113.1, and
-# hosts that run icetund. To be sourced after lab.sh.
+# icetun in the lab: the programs of one build directory, a rendezvous server at 203.0.113.1 (or
+# OVERLAY_SERVER), and hosts that run icetund. To be sourced after lab.sh.
 #
 # Each has a directory below LAB_DIR with its configuration, keys and control socket: server/, alice/.
 
@@ -32,7 +32,7 @@ overlay_rendezvous() { lab_exec server "$OVERLAY_BUILD/rendezvous/icetun-rendezv
 # Makes a network called "lab".
 overlay_init() {
 	overlay_rendezvous init --dir "$LAB_DIR/server" --name lab \
-		--endpoint "tcp://203.0.113.1:$OVERLAY_PORT" >"$LAB_DIR/log/init" 2>&1 ||
+		--endpoint "tcp://${OVERLAY_SERVER-203.0.113.1}:$OVERLAY_PORT" >"$LAB_DIR/log/init" 2>&1 ||
 		lab_fail "icetun-rendezvous init: $(cat "$LAB_DIR/log/init")"
 }
 overlay_start_server() {
@@ -77,9 +77,9 @@ overlay_join() { # HOST [NAME]
 	overlay_token --uses 1 | overlay_ictl "$1" join - --name "${2:-$1}"
 }
 
-# overlay_address HOST: its IPv4 address in the overlay.
+# overlay_address HOST [6]: its IPv4 address in the overlay, or its IPv6 one.
 overlay_address() {
-	lab_ip "$1" -4 -o addr show dev icetun0 | sed -n 's/.* inet \([0-9.]*\).*/\1/p'
+	lab_ip "$1" "-${2-4}" -o addr show dev icetun0 | sed -n 's/.* inet6\? \([0-9a-f.:]*\).*/\1/p'
 }
 
 # overlay_is_relayed HOST PEER: its path goes over a relay, here or there.

@@ -29,9 +29,13 @@ def make(number, length, source):
     return HEAD.pack(number, length, digest) + payload
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def send(address, port, count):
     source = random.Random(3)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
         s.connect((address, port))
         number = 0
         while number < count:
@@ -57,7 +61,7 @@ def send(address, port, count):
 
 def receive(address, port):
     seen, duplicates = set(), 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         s.bind((address, port))
         s.settimeout(TIMEOUT_S)

@@ -23,8 +23,12 @@ def report(count, digest, start):
     print(count, digest.hexdigest(), f"{time.monotonic() - start:.3f}", flush=True)
 
 
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def receive(address, port):
-    with socket.create_server((address, port)) as server:
+    with socket.create_server((address, port), family=family_of(address)) as server:
         server.settimeout(TIMEOUT_S)
         print("ready", flush=True)
         with server.accept()[0] as peer:
