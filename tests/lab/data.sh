@@ -1,7 +1,7 @@
 #!/bin/bash
 # The data plane, with real programs: whatever offloads are on or off at either end, over a path that
-# reorders, repeats and loses, TCP arrives byte for byte and UDP datagram by datagram, and every packet
-# is accounted for. Argument: a build directory.
+# reorders, repeats and loses, TCP arrives byte for byte and UDP datagram by datagram, over IPv4 and IPv6
+# inside, and every packet is accounted for. Argument: a build directory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lab/lab.sh
@@ -15,6 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 bad_path="delay_ms=2 loss_percent=0.3 duplicate_percent=1 reorder_percent=2 reorder_by=5"
 good_path="delay_ms=0 loss_percent=0 duplicate_percent=0 reorder_percent=0"
+swapped=6
 switches="tun-tcp tun-udp udp-segment udp-gro partial-checksums"
 all="$switches tun-queues"
 
@@ -51,33 +52,38 @@ datagrams() {
 	rm "$LAB_DIR/log/datagrams.$2"
 	{ [ "$duplicates" = 0 ] && [ $((received * 100)) -ge $((sent * $5)) ]; } ||
 		lab_fail "of $sent datagrams $received came, and $duplicates twice"
-	ok "$received of $sent datagrams from $1 to $2, each as it was sent, none twice"
+	ok "$received of $sent datagrams from $1 to $2 ($3), each as it was sent, none twice"
 }
 
 uses() { # HOST OFFLOADS
 	check_is "$1" "set(s['data']['offloads']) <= set('$2'.split())"
 }
 
-# combination OFFLOADS-OF-ALICE OFFLOADS-OF-BOB [WORKERS-OF-ALICE]
+# combination OFFLOADS-OF-ALICE OFFLOADS-OF-BOB [WORKERS-OF-ALICE]: what runs over one family only runs
+# over the other one in the next combination.
 combination() {
 	echo "alice: $1; bob: $2"
 	restart alice "$1" "${3-2}"
 	restart bob "$2"
-	local alice bob
-	alice=$(overlay_address alice)
-	bob=$(overlay_address bob)
+	local alice bob family
+	swapped=$((10 - swapped))
+	read_addresses $swapped $((10 - swapped))
 	# shellcheck disable=SC2086 # words
 	lab_link_set nat-a $good_path
-	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
-	overlay_transfer alice bob "$bob" 100000000
-	overlay_transfer bob alice "$alice" 30000000
-	datagrams alice bob "$bob" 3000 100
+	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "${bob[0]}"
+	for family in 0 1; do
+		overlay_transfer alice bob "${bob[$family]}" 50000000
+		overlay_transfer bob alice "${alice[$family]}" 30000000
+		datagrams alice bob "${bob[$family]}" 2000 100
+	done
 	# shellcheck disable=SC2086
 	lab_link_set nat-a $bad_path
-	overlay_transfer alice bob "$bob" 10000000
-	overlay_transfer bob alice "$alice" 10000000
-	datagrams alice bob "$bob" 3000 95
-	datagrams bob alice "$alice" 3000 95
+	for family in 0 1; do
+		overlay_transfer alice bob "${bob[$family]}" 8000000
+	done
+	overlay_transfer bob alice "${alice[0]}" 10000000
+	datagrams alice bob "${bob[1]}" 3000 95
+	datagrams bob alice "${alice[0]}" 3000 95
 	for host in alice bob; do
 		check_balance $host
 		check_field $host "s['data']"
@@ -86,18 +92,23 @@ combination() {
 	check "bob uses what he may" uses bob "$2"
 }
 
-# Switches are turned while bytes run.
+# read_addresses FAMILY OTHER-FAMILY: of both hosts.
+read_addresses() {
+	alice=("$(overlay_address alice "$1")" "$(overlay_address alice "$2")")
+	bob=("$(overlay_address bob "$1")" "$(overlay_address bob "$2")")
+}
+
+# Switches are turned while bytes run: over IPv4 from alice, over IPv6 from bob.
 switches() {
 	local alice bob transfer name
 	restart alice "$all"
 	restart bob "$all"
-	alice=$(overlay_address alice)
-	bob=$(overlay_address bob)
-	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "$bob"
+	read_addresses 4 6
+	lab_wait 15 "the hosts reach each other" lab_exec alice ping -c 1 -W 1 -q "${bob[0]}"
 	for name in $switches; do
 		for host in alice bob; do
 			overlay_transfer $host "$([ $host = alice ] && echo bob || echo alice)" \
-				"$([ $host = alice ] && echo "$bob" || echo "$alice")" 20000000 &
+				"$([ $host = alice ] && echo "${bob[0]}" || echo "${alice[1]}")" 20000000 &
 			transfer=$!
 			overlay_ictl $host offload "$name" off >/dev/null
 			check "$name is off on $host" check_is $host "'$name' not in s['data']['offloads']"

@@ -101,6 +101,6 @@ overlay_transfer() {
 	rm "$LAB_DIR/log/receive.$2"
 	[ "${sent[0]} ${sent[1]}" = "${received[0]} ${received[1]}" ] ||
 		lab_fail "$1 sent ${sent[*]}, $2 received ${received[*]}"
-	ok "$4 bytes from $1 to $2, SHA-256 equal," \
+	ok "$4 bytes from $1 to $2 ($3), SHA-256 equal," \
 		"$(python3 -c "print(round($4 * 8e-6 / ${received[2]}))") Mbit/s"
 }
