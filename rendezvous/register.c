@@ -109,6 +109,17 @@ void service_confirm(struct service *s, uint64_t now_us, int64_t unix_s, struct 
 	service_send(s, member->connection, &out);
 }
 
+/* Who begins with REGISTER answers no challenge. */
+static bool is_answer(struct service *s, const struct link *l, const uint8_t *nonce)
+{
+	static const uint8_t none[SIGNAL_NONCE_BYTES];
+
+	if (l->has_nonce)
+		return memcmp(l->nonce, nonce, sizeof(l->nonce)) == 0;
+	return memcmp(none, nonce, sizeof(none)) == 0 &&
+	       !registry_find_connection(&s->registry, l->connection);
+}
+
 enum err service_on_register(struct service *s, uint64_t now_us, int64_t unix_s, struct link *l,
 			     const struct signal_message *m)
 {
@@ -120,7 +131,7 @@ enum err service_on_register(struct service *s, uint64_t now_us, int64_t unix_s,
 	if (!bucket_take(&l->registers, now_us, &register_rate))
 		return refuse(s, l, SIGNAL_ERROR_RATE,
 			      bucket_wait_us(&l->registers, now_us, &register_rate), DROP_LIMIT);
-	if (!l->has_nonce || memcmp(l->nonce, m->nonce, sizeof(l->nonce)))
+	if (!is_answer(s, l, m->nonce))
 		return service_challenge(s, now_us, unix_s, l);
 	l->has_nonce = false;
 	err = check_certificate(s, unix_s, l, m, &cert);

@@ -7,12 +7,13 @@
  * for anybody.
  *
  * A connection in steps:
- *   1. It opens (an empty message): CHALLENGE with a nonce. Anything else but JOIN that comes from
- *      a connection without registration is answered so too: a host whose registration was lost,
- *      because the server restarted, finds out and registers again.
- *   2. REGISTER with that nonce, an epoch and the certificate: the certificate has to be the
- *      network's and name the key of this very connection. Then REGISTERED with the servers. The
- *      lease is renewed by every message.
+ *   1. Anything but JOIN and REGISTER, an empty message too, that comes from a connection without
+ *      registration: CHALLENGE with a nonce. So a host whose registration was lost, because the
+ *      server restarted, finds out and registers again.
+ *   2. REGISTER with that nonce, or with zeros where there was no challenge, an epoch and the
+ *      certificate: the certificate has to be the network's and name the key of this very
+ *      connection, which CURVE has proven: the nonce only tells which challenge is answered. Then
+ *      REGISTERED with the servers. The lease is renewed by every message.
  *        same key, other connection, higher epoch   takes over; the old one gets ERROR(REPLACED)
  *        same key, other connection, not higher     ERROR(REPLACED) to the newcomer
  *        other key, same identifier                 ERROR(NAME_TAKEN); the first one keeps working

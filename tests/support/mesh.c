@@ -369,10 +369,9 @@ static void start(struct mesh_host *h)
 	h->first_is_gone = false;
 	memset(h->further, 0, sizeof(h->further));
 	h->link_up = !m->server_down;
-	if (h->link_up) {
+	h->is_registered = false;
+	if (h->link_up)
 		overlay_on_link(h->overlay, m->now_us, true);
-		mesh_challenge(h);
-	}
 }
 
 static void stop(struct mesh_host *h)
@@ -495,9 +494,8 @@ void mesh_set_server(struct mesh *m, bool up)
 		struct mesh_host *h = &m->hosts[i];
 
 		h->link_up = up;
+		h->is_registered = false;
 		overlay_on_link(h->overlay, m->now_us, up);
-		if (up)
-			mesh_challenge(h);
 	}
 }
 

@@ -58,6 +58,7 @@ struct mesh_host {
 	struct overlay *overlay;
 	struct netaddr socket, address;
 	bool link_up;
+	bool is_registered; /* at the server */
 	uint64_t epoch;
 	struct stamp_table stamps; /* kept over a restart */
 	/* The data plane. */

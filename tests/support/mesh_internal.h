@@ -58,8 +58,6 @@ void mesh_close_stream(struct mesh_host *h, uint32_t number);
 void mesh_write_streams(struct mesh_host *h);
 void mesh_deliver_stream(struct mesh_host *h, const struct mesh_message *f);
 
-/* The rendezvous greets a host that has connected. */
-void mesh_challenge(struct mesh_host *h);
 /* A message of @from to the rendezvous. */
 void mesh_on_frame(struct mesh_host *from, const uint8_t *buf, size_t len);
 

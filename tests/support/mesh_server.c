@@ -22,7 +22,7 @@ static struct mesh_host *host_of(struct mesh *m, const char *name, const struct 
 	return NULL;
 }
 
-void mesh_challenge(struct mesh_host *h)
+static void challenge(struct mesh_host *h)
 {
 	struct signal_message c = {.type = SIGNAL_CHALLENGE, .server_time_s = 1, .nonce = {1}};
 
@@ -36,7 +36,7 @@ static void forward(struct mesh_host *from, const struct signal_message *in)
 
 	out.type = SIGNAL_DELIVER;
 	memcpy(out.from, from->name, strlen(from->name) + 1);
-	if (to && to->link_up) {
+	if (to && to->is_registered) {
 		answer(to, &out);
 		out = (struct signal_message){.type = SIGNAL_ACK};
 	} else {
@@ -58,9 +58,12 @@ void mesh_on_frame(struct mesh_host *from, const uint8_t *buf, size_t len)
 		return;
 	memcpy(out.xid, in.xid, sizeof(out.xid));
 	if (in.type == SIGNAL_REGISTER) {
+		from->is_registered = true;
 		out = (struct signal_message){
 			.type = SIGNAL_REGISTERED, .lease_ms = 75000, .ping_ms = 20000};
 		answer(from, &out);
+	} else if (!from->is_registered) {
+		challenge(from);
 	} else if (in.type == SIGNAL_PING) {
 		out = (struct signal_message){.type = SIGNAL_PONG, .seq = in.seq};
 		answer(from, &out);
@@ -70,7 +73,7 @@ void mesh_on_frame(struct mesh_host *from, const uint8_t *buf, size_t len)
 		out.code = found ? SIGNAL_ERROR_OTHER : SIGNAL_ERROR_UNKNOWN;
 		out.certificate = found ? found->certificate : NULL;
 		out.certificate_len = found ? found->certificate_len : 0;
-		out.online = found && found->link_up;
+		out.online = found && found->is_registered;
 		answer(from, &out);
 	} else if (in.type == SIGNAL_FORWARD) {
 		forward(from, &in);

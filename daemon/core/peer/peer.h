@@ -203,6 +203,7 @@ struct overlay {
 	uint64_t last_stamp_us;
 	struct stamp_table stamps; /* of other hosts' offers */
 	bool link_up;
+	bool has_hurried; /* what waited for the link, see hurry() */
 	struct registrar *registrar;
 	struct ice_engine *ice;
 	struct relays *relays;

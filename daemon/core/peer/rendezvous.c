@@ -12,17 +12,28 @@ void frame_send(struct overlay *o, const struct signal_message *m)
 		o->drops.count[DROP_QUEUE_FULL]++;
 }
 
+/* What restarts have to say goes now, once on each link. */
+static void hurry(struct overlay *o, uint64_t now_us)
+{
+	if (o->has_hurried)
+		return;
+	o->has_hurried = true;
+	for (uint32_t n = 0; n < o->peer_limit; n++) {
+		if (o->peers[n].in_use)
+			restart_hurry(o, &o->peers[n], now_us);
+	}
+}
+
 static void on_registered(struct overlay *o, uint64_t now_us)
 {
 	struct signal_message watch = {.type = SIGNAL_WATCH};
 
 	event_push(o, OVERLAY_EVENT_REGISTERED, OVERLAY_NO_PEER);
 	frame_send(o, &watch);
+	hurry(o, now_us);
 	for (uint32_t n = 0; n < o->peer_limit && event_has_room(o); n++) {
 		struct peer *p = &o->peers[n];
 
-		if (p->in_use)
-			restart_hurry(o, p, now_us);
 		if (!p->in_use || p->state != OVERLAY_PEER_FAILED ||
 		    p->reason != OVERLAY_REASON_OFFLINE)
 			continue;
@@ -69,6 +80,9 @@ void overlay_on_link(struct overlay *o, uint64_t now_us, bool up)
 		registrar_on_link_down(o->registrar, now_us);
 	} else {
 		registrar_on_link_up(o->registrar, now_us);
+		o->has_hurried = false;
+		if (registrar_is_heard(o->registrar))
+			hurry(o, now_us);
 	}
 	rendezvous_drain(o, now_us);
 }
@@ -138,6 +152,9 @@ enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *fr
 	if (!event_has_room(o))
 		return drop_count(&o->drops, DROP_QUEUE_FULL);
 	e = signal_message_decode(frame, len, &m);
+	/* It has not heard what came before. */
+	if (e == OK && m.type == SIGNAL_CHALLENGE)
+		o->has_hurried = false;
 	if (e == OK && !registrar_on_message(o->registrar, now_us, &m))
 		e = dispatch_signal(o, now_us, &m);
 	rendezvous_drain(o, now_us);
@@ -147,7 +164,7 @@ enum err overlay_on_signal(struct overlay *o, uint64_t now_us, const uint8_t *fr
 
 bool rendezvous_is_waited_for(const struct overlay *o)
 {
-	return o->link_up && !overlay_is_registered(o);
+	return o->link_up && !registrar_is_heard(o->registrar);
 }
 
 bool overlay_pop_signal(struct overlay *o, uint8_t *buf, size_t cap, size_t *ret_len)

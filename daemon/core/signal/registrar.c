@@ -21,7 +21,9 @@ struct registrar {
 	uint64_t action_us; /* when to do what the state does: ask, register, ping */
 	uint64_t silent_us; /* until when the server has to have answered */
 	uint64_t next_register_us;
-	unsigned unanswered;	   /* pings since the last message of the server */
+	bool is_known;	     /* the server has registered us, and has not asked since who we are */
+	bool is_early;	     /* REGISTERING before a challenge */
+	unsigned unanswered; /* pings since the last message of the server */
 	enum signal_type transmit; /* what is to be sent, SIGNAL_NONE when nothing */
 	uint64_t epoch;		   /* of the next REGISTER */
 	uint64_t seq;
@@ -58,6 +60,7 @@ static void set_state(struct registrar *r, enum registrar_state state)
 	r->action_us = DEADLINE_NONE;
 	r->silent_us = DEADLINE_NONE;
 	r->unanswered = 0;
+	r->is_early = false;
 	r->transmit = SIGNAL_NONE;
 }
 
@@ -104,14 +107,6 @@ static void declare_dead(struct registrar *r)
 	push_event(r, REGISTRAR_EVENT_LINK_DEAD);
 }
 
-void registrar_on_link_up(struct registrar *r, uint64_t now_us)
-{
-	if (r->state == REGISTRAR_REFUSED)
-		return;
-	set_state(r, REGISTRAR_WAITING);
-	r->silent_us = now_us + ANSWER_US;
-}
-
 void registrar_on_link_down(struct registrar *r, uint64_t now_us)
 {
 	(void)now_us;
@@ -119,10 +114,13 @@ void registrar_on_link_down(struct registrar *r, uint64_t now_us)
 		set_state(r, REGISTRAR_DOWN);
 }
 
-static void send_ping(struct registrar *r)
+/* From a connection that it does not know, the server answers with CHALLENGE. */
+static void ask_for_challenge(struct registrar *r, uint64_t now_us)
 {
 	r->seq++;
 	r->transmit = SIGNAL_PING;
+	r->action_us = DEADLINE_NONE;
+	r->silent_us = now_us + ANSWER_US;
 }
 
 static void send_register(struct registrar *r, uint64_t now_us)
@@ -134,15 +132,35 @@ static void send_register(struct registrar *r, uint64_t now_us)
 	r->silent_us = now_us + ANSWER_US;
 }
 
-static void on_challenge(struct registrar *r, uint64_t now_us, const struct signal_message *m)
+static void begin_registering(struct registrar *r, uint64_t now_us)
 {
-	memcpy(r->nonce, m->nonce, sizeof(r->nonce));
-	r->server_time_s = m->server_time_s;
 	set_state(r, REGISTRAR_REGISTERING);
 	if (now_us >= r->next_register_us)
 		send_register(r, now_us);
 	else
 		r->action_us = r->next_register_us;
+}
+
+void registrar_on_link_up(struct registrar *r, uint64_t now_us)
+{
+	if (r->state == REGISTRAR_REFUSED)
+		return;
+	if (r->is_known) {
+		memset(r->nonce, 0, sizeof(r->nonce));
+		begin_registering(r, now_us);
+		r->is_early = true;
+	} else {
+		set_state(r, REGISTRAR_WAITING);
+		ask_for_challenge(r, now_us);
+	}
+}
+
+static void on_challenge(struct registrar *r, uint64_t now_us, const struct signal_message *m)
+{
+	memcpy(r->nonce, m->nonce, sizeof(r->nonce));
+	r->server_time_s = m->server_time_s;
+	r->is_known = false;
+	begin_registering(r, now_us);
 }
 
 static void schedule_ping(struct registrar *r, uint64_t now_us)
@@ -189,6 +207,7 @@ static void on_registered(struct registrar *r, uint64_t now_us, const struct sig
 	take_lists(r, m);
 	r->ping_us = ping_us(m);
 	set_state(r, REGISTRAR_REGISTERED);
+	r->is_known = true;
 	schedule_ping(r, now_us);
 	push_event(r, REGISTRAR_EVENT_REGISTERED);
 }
@@ -226,10 +245,12 @@ static void on_error(struct registrar *r, uint64_t now_us, const struct signal_m
 	uint32_t ms = m->retry_ms ? m->retry_ms : RETRY_DEFAULT_MS;
 
 	if (is_final(m->code)) {
+		r->is_known = false;
 		r->code = m->code;
 		set_state(r, REGISTRAR_REFUSED);
 		push_event(r, REGISTRAR_EVENT_REFUSED);
 	} else if (r->state == REGISTRAR_REGISTERING) {
+		r->is_known = false;
 		r->code = m->code;
 		if (ms > RETRY_MAX_MS)
 			ms = RETRY_MAX_MS;
@@ -298,7 +319,8 @@ static void ping(struct registrar *r, uint64_t now_us)
 {
 	uint64_t wait_us = r->ping_us / 2 < ANSWER_US ? r->ping_us / 2 : ANSWER_US;
 
-	send_ping(r);
+	r->seq++;
+	r->transmit = SIGNAL_PING;
 	r->unanswered++;
 	r->action_us = DEADLINE_NONE;
 	r->silent_us = now_us + wait_us;
@@ -308,10 +330,7 @@ static void act(struct registrar *r, uint64_t now_us)
 {
 	switch (r->state) {
 	case REGISTRAR_WAITING:
-		/* From a connection that it does not know, the server answers with CHALLENGE. */
-		send_ping(r);
-		r->action_us = DEADLINE_NONE;
-		r->silent_us = now_us + ANSWER_US;
+		ask_for_challenge(r, now_us);
 		break;
 	case REGISTRAR_REGISTERING:
 		send_register(r, now_us);
@@ -392,6 +411,12 @@ void registrar_bye(struct registrar *r, uint64_t now_us)
 	set_state(r, REGISTRAR_DOWN);
 	if (registered)
 		r->transmit = SIGNAL_BYE;
+}
+
+bool registrar_is_heard(const struct registrar *r)
+{
+	return r->state == REGISTRAR_REGISTERED ||
+	       (r->state == REGISTRAR_REGISTERING && r->is_early && r->action_us == DEADLINE_NONE);
 }
 
 enum registrar_state registrar_state(const struct registrar *r)

@@ -12,7 +12,7 @@
  *	...after each of these: pop_transmit and pop_event until they are empty
  *
  * Timers, in one place:
- *   no CHALLENGE after link up                 10 s, then LINK_DEAD
+ *   no answer to the first message after link up  10 s, then LINK_DEAD
  *   no answer to REGISTER                      10 s, then LINK_DEAD
  *   refused as BUSY or RATE                    asks for a new challenge after retry_ms (5 s if none
  *                                              is given, at most 60 s), plus up to 20 %
@@ -37,10 +37,11 @@
 enum registrar_state {
 	/* No link, or the link was declared dead. Left by link up. */
 	REGISTRAR_DOWN,
-	/* A link; the server has not challenged yet, or a refusal that passes is waited out. Left
-	 * by CHALLENGE. */
+	/* A link; the server has not challenged yet, for which it is asked with PING, or a refusal
+	 * that passes is waited out. Left by CHALLENGE. */
 	REGISTRAR_WAITING,
-	/* REGISTER is sent or about to be. Left by REGISTERED or ERROR. */
+	/* REGISTER is sent or about to be: after CHALLENGE, and at once on the link of a host that
+	 * was registered before. Left by REGISTERED or ERROR; CHALLENGE begins it again. */
 	REGISTRAR_REGISTERING,
 	/* The server knows us. Left by CHALLENGE (then REGISTERING), ERROR, or silence. */
 	REGISTRAR_REGISTERED,
@@ -113,6 +114,10 @@ MUST_USE enum err registrar_set_certificate(struct registrar *r, uint64_t now_us
 void registrar_bye(struct registrar *r, uint64_t now_us);
 
 enum registrar_state registrar_state(const struct registrar *r);
+/* Whether other messages may go, after what pop_transmit() has: we are registered, or will be, if
+ * all is as it was on the last link, when they arrive. What is lost because it is not is repeated
+ * by who sent it. */
+bool registrar_is_heard(const struct registrar *r);
 /* "down", "waiting", "registering", "registered", "refused" */
 const char *registrar_state_name(enum registrar_state state);
 /* Why it is REFUSED, or was last told to wait; SIGNAL_ERROR_OTHER when never. */

@@ -159,8 +159,8 @@ static bool set_options(void *dealer, const struct signal_link_config *config)
 	return set_key(dealer, ZMQ_CURVE_SERVERKEY, config->server_key) &&
 	       set_key(dealer, ZMQ_CURVE_SECRETKEY, config->curve_secret) &&
 	       set_key(dealer, ZMQ_CURVE_PUBLICKEY, config->curve_public) &&
-	       set_int(dealer, ZMQ_PROBE_ROUTER, 1) && set_int(dealer, ZMQ_IMMEDIATE, 1) &&
-	       set_int(dealer, ZMQ_HEARTBEAT_IVL, 0) && set_int(dealer, ZMQ_RECONNECT_IVL, -1) &&
+	       set_int(dealer, ZMQ_IMMEDIATE, 1) && set_int(dealer, ZMQ_HEARTBEAT_IVL, 0) &&
+	       set_int(dealer, ZMQ_RECONNECT_IVL, -1) &&
 	       set_int(dealer, ZMQ_CONNECT_TIMEOUT, 5000) &&
 	       set_int(dealer, ZMQ_HANDSHAKE_IVL, HANDSHAKE_LIMIT_MS) &&
 	       set_int(dealer, ZMQ_IPV6, 1) && set_int(dealer, ZMQ_TCP_KEEPALIVE, 1) &&

@@ -4,8 +4,7 @@
  * A link is a DEALER socket with its monitor. It is used once: when it fails or ends it says so and
  * does nothing more; the connector then destroys it and makes another. libzmq's own reconnecting is
  * off, because its jitter is tied to the base interval and it gives up for good after an
- * authentication error. Messages are not kept while there is no connection (ZMQ_IMMEDIATE), and an
- * empty frame opens each connection (ZMQ_PROBE_ROUTER), which the server answers with CHALLENGE.
+ * authentication error. Messages are not kept while there is no connection (ZMQ_IMMEDIATE).
  *
  * ZMQ_FD is edge-triggered in meaning: any send or receive may swallow its signal. So the link
  * reads until EAGAIN, with a budget, when the descriptor is readable and after each own send.

@@ -169,7 +169,7 @@ static void absent_and_unknown_peers(void **state)
 
 	(void)state;
 	assert_true(mesh_run(&mesh, US_PER_S, both_registered));
-	bob->link_up = false;
+	bob->is_registered = false;
 	assert_int_equal(overlay_connect(alice->overlay, mesh.now_us, "bob", &peer), OK);
 	(void)mesh_run(&mesh, US_PER_S, NULL);
 	assert_int_equal(overlay_peer(alice->overlay, peer, &info), OK);

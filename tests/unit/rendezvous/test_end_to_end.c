@@ -319,8 +319,14 @@ static void check_reason(struct host *h, const struct signal_link_config *config
 			 signal_link_reason_name(reason));
 }
 
+static bool is_up(void *ctx)
+{
+	return ((const struct host *)ctx)->ups > 0;
+}
+
 static void test_reasons(void **state)
 {
+	const struct signal_message ping = {.type = SIGNAL_PING};
 	struct world *w = *state;
 	struct host *h = host_new(w, "alice");
 	struct signal_link_config config;
@@ -342,6 +348,8 @@ static void test_reasons(void **state)
 	snprintf(config.endpoint[0], sizeof(config.endpoint[0]), "tcp://[::1]:1");
 	config.endpoint_count = 2;
 	assert_int_equal(signal_client_configure(h->client, &config), OK);
+	assert_true(world_wait(w, is_up, h, LIMIT_MS));
+	host_send(h, &ping);
 	assert_true(wait_for(h, SIGNAL_CHALLENGE, 1));
 }
 

@@ -66,6 +66,33 @@ static void test_nonce(void **state)
 	assert_memory_not_equal(m.nonce, f->peers[1].last.nonce, sizeof(m.nonce));
 }
 
+/* A host that comes back begins with REGISTER, and what it says behind it is heard. Only as long as
+ * the connection was not challenged and is nobody's. */
+static void test_without_challenge(void **state)
+{
+	struct fixture *f = *state;
+	struct voice v = {.connection = 1, .key = 1}, stranger = {.connection = 3, .key = 3};
+	struct signal_message m = {.type = SIGNAL_REGISTER, .epoch = 1};
+	uint8_t certificate[CERT_MAX_BYTES];
+
+	member(f, 2, 2, "bob");
+	m.certificate = certificate;
+	m.certificate_len = make_certificate(f, "alice", 1, certificate);
+	assert_int_equal(say(f, v, &m), OK);
+	assert_int_equal(f->peers[1].last.type, SIGNAL_REGISTERED);
+	assert_int_equal(f->peers[1].seen[SIGNAL_CHALLENGE], 0);
+	assert_int_equal(forward(f, v, "bob", 1), OK);
+	assert_int_equal(f->peers[2].seen[SIGNAL_DELIVER], 1);
+	m.epoch = 2;
+	assert_int_equal(say(f, v, &m), OK);
+	assert_int_equal(f->peers[1].last.type, SIGNAL_CHALLENGE);
+	assert_int_equal(say(f, v, &m), OK);
+	assert_int_equal(f->peers[1].seen[SIGNAL_CHALLENGE], 2);
+	/* The key has to be the certificate's, as ever. */
+	assert_int_equal(say(f, stranger, &m), DROP_IDENTITY);
+	check_error(&f->peers[3], SIGNAL_ERROR_CERTIFICATE, 0);
+}
+
 static void test_wrong_certificates(void **state)
 {
 	struct fixture *f = *state;
@@ -242,6 +269,7 @@ int main(void)
 		SERVICE_TEST(test_registration),
 		SERVICE_TEST(test_new_credentials),
 		SERVICE_TEST(test_nonce),
+		SERVICE_TEST(test_without_challenge),
 		SERVICE_TEST(test_wrong_certificates),
 		SERVICE_TEST(test_same_number_other_key),
 		SERVICE_TEST(test_taken_identifier),

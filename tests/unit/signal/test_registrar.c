@@ -124,8 +124,11 @@ static void be_registered(void)
 {
 	now_us += US_PER_S;
 	registrar_on_link_up(r, now_us);
-	challenge(1);
-	assert_int_equal(pop(), SIGNAL_REGISTER);
+	if (pop() == SIGNAL_PING) {
+		challenge(1);
+		(void)pop();
+	}
+	assert_int_equal(sent.type, SIGNAL_REGISTER);
 	registered();
 	assert_event(REGISTRAR_EVENT_REGISTERED);
 	assert_quiet();
@@ -140,10 +143,13 @@ static void test_registers(void **state)
 	assert_true(registrar_next_deadline(r) == DEADLINE_NONE);
 	registrar_on_link_up(r, now_us);
 	assert_state(REGISTRAR_WAITING);
+	assert_int_equal(pop(), SIGNAL_PING);
+	assert_false(registrar_is_heard(r));
 	assert_quiet();
 	challenge(9);
 	assert_state(REGISTRAR_REGISTERING);
 	assert_int_equal(registrar_server_time_s(r), 5000);
+	assert_false(registrar_is_heard(r));
 	assert_int_equal(pop(), SIGNAL_REGISTER);
 	assert_int_equal(sent.nonce[0], 9);
 	assert_true(sent.epoch == EPOCH * 65536 + 1);
@@ -157,6 +163,52 @@ static void test_registers(void **state)
 	assert_null(registrar_revocation(r, &len));
 	assert_int_equal(len, 0);
 	assert_quiet();
+}
+
+/* Who was registered before does not wait for a challenge, and what it has to say need not wait. */
+static void test_registers_at_once(void **state)
+{
+	static const uint8_t none[SIGNAL_NONCE_BYTES];
+
+	(void)state;
+	be_registered();
+	now_us += US_PER_S;
+	registrar_on_link_down(r, now_us);
+	assert_event(REGISTRAR_EVENT_LOST);
+	assert_false(registrar_is_heard(r));
+	registrar_on_link_up(r, now_us);
+	assert_state(REGISTRAR_REGISTERING);
+	assert_true(registrar_is_heard(r));
+	assert_int_equal(pop(), SIGNAL_REGISTER);
+	assert_memory_equal(sent.nonce, none, sizeof(none));
+	assert_true(sent.epoch == EPOCH * 65536 + 2);
+	registered();
+	assert_event(REGISTRAR_EVENT_REGISTERED);
+	/* Links that come and go fast wait for the time between two. */
+	registrar_on_link_up(r, now_us);
+	assert_false(registrar_is_heard(r));
+	assert_between(step(), 500, 500);
+	assert_true(registrar_is_heard(r));
+	assert_int_equal(pop(), SIGNAL_REGISTER);
+}
+
+/* A server that wants to challenge first is asked first from then on. */
+static void test_challenged_nevertheless(void **state)
+{
+	(void)state;
+	be_registered();
+	now_us += US_PER_S;
+	registrar_on_link_up(r, now_us);
+	assert_int_equal(pop(), SIGNAL_REGISTER);
+	challenge(7);
+	assert_false(registrar_is_heard(r));
+	assert_between(step(), 500, 500);
+	assert_int_equal(pop(), SIGNAL_REGISTER);
+	assert_int_equal(sent.nonce[0], 7);
+	refuse(SIGNAL_ERROR_BUSY, 1000);
+	registrar_on_link_up(r, now_us);
+	assert_int_equal(pop(), SIGNAL_PING);
+	assert_state(REGISTRAR_WAITING);
 }
 
 /* New credentials for the servers come before the old ones end; nothing else changes. */
@@ -185,7 +237,7 @@ static void test_registered_again(void **state)
 
 static void test_pings(void **state)
 {
-	uint64_t shortest = UINT64_MAX, longest = 0, seq = 0;
+	uint64_t shortest = UINT64_MAX, longest = 0, seq = 1;
 
 	(void)state;
 	be_registered();
@@ -428,12 +480,13 @@ static void test_link_down(void **state)
 	be_registered();
 	registrar_on_link_up(r, now_us);
 	assert_event(REGISTRAR_EVENT_LOST);
-	assert_state(REGISTRAR_WAITING);
+	assert_state(REGISTRAR_REGISTERING);
 	/* What was not sent on the old link is not sent on the new one. */
 	now_us += US_PER_S;
 	challenge(1);
 	registrar_on_link_down(r, now_us);
 	registrar_on_link_up(r, now_us);
+	assert_int_equal(pop(), SIGNAL_PING);
 	assert_quiet();
 }
 
@@ -565,6 +618,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_registers),
+		TEST(test_registers_at_once),
+		TEST(test_challenged_nevertheless),
 		TEST(test_pings),
 		TEST(test_registered_again),
 		TEST(test_silence),
