@@ -261,6 +261,10 @@ static void schedule(struct ice_agent *a, uint64_t now_us)
 		if (pace_class(a, g, now_us) > class)
 			class = pace_class(a, g, now_us);
 	}
+	if (class == ICE_PACE_STANDBY && !ice_pacer_takes_standby(&e->pacer, &a->pace)) {
+		class = ICE_PACE_IDLE;
+		deadline = deadline_min(deadline, now_us + ICE_STANDBY_AGAIN_US);
+	}
 	heap_set(&e->timers, &a->timer, deadline);
 	ice_pacer_set(&e->pacer, &a->pace, class, a->worth, a->next_check_us);
 }

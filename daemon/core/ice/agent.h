@@ -57,6 +57,8 @@
 #define ICE_STANDBY_CHECKS     40
 #define ICE_STANDBY_CHECKS_NEW 8
 #define ICE_STANDBY_TA_US      (20 * US_PER_MS)
+/* When the pacer has enough of them, it is asked again after this time. */
+#define ICE_STANDBY_AGAIN_US (500 * US_PER_MS)
 /* The peer's check on a pair whose last proof is older than this is answered with one of ours. */
 #define ICE_STANDBY_MIRROR_US (10 * US_PER_S)
 

@@ -1,6 +1,5 @@
 #include "daemon/core/ice/pacer.h"
 
-#include <stddef.h>
 #include <utlist.h>
 
 #include "daemon/core/base/time.h"
@@ -13,9 +12,16 @@ void ice_pacer_set(struct ice_pacer *p, struct ice_pace *e, enum ice_pace_class 
 		DL_APPEND(p->entries, e);
 	else if (e->class != ICE_PACE_IDLE && class == ICE_PACE_IDLE)
 		DL_DELETE(p->entries, e);
+	p->standby_count -= e->class == ICE_PACE_STANDBY;
+	p->standby_count += class == ICE_PACE_STANDBY;
 	e->class = class;
 	e->worth = worth;
 	e->ready_us = ready_us;
+}
+
+bool ice_pacer_takes_standby(const struct ice_pacer *p, const struct ice_pace *e)
+{
+	return e->class == ICE_PACE_STANDBY || p->standby_count < ICE_PACER_MAX_STANDBY;
 }
 
 static uint64_t ready_at(const struct ice_pacer *p, const struct ice_pace *e)

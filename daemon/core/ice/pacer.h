@@ -10,7 +10,13 @@
 #ifndef ICETUN_ICE_PACER_H
 #define ICETUN_ICE_PACER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* So many entries of the class STANDBY at once: that of each session may be there for long, and
+ * each pop looks at all entries. */
+#define ICE_PACER_MAX_STANDBY 64
 
 /* In rising order of importance. GATHER stands above agents because it takes one slot in ten at
  * most and without it there is nothing to offer. */
@@ -34,6 +40,7 @@ struct ice_pace {
 
 struct ice_pacer {
 	struct ice_pace *entries;
+	size_t standby_count; /* entries of that class */
 	uint64_t next_us;
 	uint64_t next_gather_us;
 	uint64_t serial;
@@ -42,6 +49,8 @@ struct ice_pacer {
 /* Puts @e, zeroed at first, into @p with these properties; ICE_PACE_IDLE takes it out. */
 void ice_pacer_set(struct ice_pacer *p, struct ice_pace *e, enum ice_pace_class class,
 		   uint32_t worth, uint64_t ready_us);
+/* Return: whether @e may come in with the class STANDBY, or is there with it. */
+bool ice_pacer_takes_standby(const struct ice_pacer *p, const struct ice_pace *e);
 /* Return: the entry to be served at @now_us, whose slot is then used up, or NULL. */
 struct ice_pace *ice_pacer_pop(struct ice_pacer *p, uint64_t now_us);
 /* Return: when ice_pacer_pop() will have one, or DEADLINE_NONE. */

@@ -91,6 +91,30 @@ static void who_is_not_ready_waits(void **state)
 	assert_ptr_equal(ice_pacer_pop(&p, 50 * MS), &a);
 }
 
+/* They are many, and in no hurry. */
+static void few_stand_by_at_once(void **state)
+{
+	static struct ice_pace all[ICE_PACER_MAX_STANDBY + 1];
+	struct ice_pacer p = {0};
+	uint64_t now = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ICE_PACER_MAX_STANDBY; i++) {
+		assert_true(ice_pacer_takes_standby(&p, &all[i]));
+		ice_pacer_set(&p, &all[i], ICE_PACE_STANDBY, 0, 0);
+	}
+	assert_true(ice_pacer_takes_standby(&p, &all[0]));
+	assert_false(ice_pacer_takes_standby(&p, &all[ICE_PACER_MAX_STANDBY]));
+	ice_pacer_set(&p, &all[ICE_PACER_MAX_STANDBY], ICE_PACE_ORDINARY, 0, 0);
+	assert_ptr_equal(ice_pacer_pop(&p, now += 5 * MS), &all[ICE_PACER_MAX_STANDBY]);
+	ice_pacer_set(&p, &all[ICE_PACER_MAX_STANDBY], ICE_PACE_IDLE, 0, 0);
+	ice_pacer_set(&p, &all[7], ICE_PACE_TRIGGERED, 0, 0);
+	assert_true(ice_pacer_takes_standby(&p, &all[ICE_PACER_MAX_STANDBY]));
+	ice_pacer_set(&p, &all[7], ICE_PACE_STANDBY, 0, 0);
+	ice_pacer_set(&p, &all[8], ICE_PACE_IDLE, 0, 0);
+	assert_true(ice_pacer_takes_standby(&p, &all[ICE_PACER_MAX_STANDBY]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -98,6 +122,7 @@ int main(void)
 		cmocka_unit_test(order_of_service),
 		cmocka_unit_test(equals_take_turns),
 		cmocka_unit_test(who_is_not_ready_waits),
+		cmocka_unit_test(few_stand_by_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
