@@ -110,6 +110,7 @@ roam_soft() {
 # COMMAND comes in between. A pair over the other interface stands by then.
 roam_hard() {
 	local from=${ROAM_AT[$2]}
+	roam_mark between # what is in flight when the interface goes
 	roam_attach "$2" "$(roam_other "$from")" $((ROAM_METRIC[$2] + 1))
 	lab_wait 5 "$2 knows what the NAT of its other interface makes of it" roam_knows_home "$2" "${ROAM_AT[$2]}"
 	lab_wait 10 "$2 has a path over its other interface standing by" roam_stands_by "$2" "${ROAM_AT[$2]}"

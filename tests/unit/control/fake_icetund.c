@@ -184,6 +184,10 @@ static bool fake_peer(void *ctx, size_t index, struct control_peer *ret)
 		ret->since_ms = 245000;
 		ret->has_path = true;
 		fill_path(&ret->path);
+		fill_path(&ret->standby[0]);
+		ret->standby[0].nominated = false;
+		ret->standby[0].mtu_bytes = 0;
+		ret->standby_count = 1;
 		ret->cipher = CONTROL_CIPHER_AES_256_GCM;
 		ret->last_received_ms = 340;
 		ret->tx_bytes = 1536;
