@@ -27,30 +27,13 @@ void table_add(struct table *t, uint64_t hash, struct table_node *n)
 	*bucket = n;
 }
 
-/* Return: what points to @n, or to NULL. */
-static struct table_node **find(struct table *t, uint64_t hash, const struct table_node *n)
+void table_remove(struct table *t, uint64_t hash, struct table_node *n)
 {
 	struct table_node **at = &t->buckets[hash & t->mask];
 
 	while (*at && *at != n)
 		at = &(*at)->next;
-	return at;
-}
-
-void table_remove(struct table *t, uint64_t hash, struct table_node *n)
-{
-	struct table_node **at = find(t, hash, n);
-
 	if (*at)
 		*at = n->next;
 	n->next = NULL;
-}
-
-void table_relocate(struct table *t, uint64_t hash, struct table_node *to,
-		    const struct table_node *from)
-{
-	struct table_node **at = find(t, hash, from);
-
-	if (*at)
-		*at = to;
 }

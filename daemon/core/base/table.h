@@ -41,10 +41,6 @@ void table_fini(struct table *t);
 void table_add(struct table *t, uint64_t hash, struct table_node *n);
 /* @hash: as it was added. Fine when it is not in the table. */
 void table_remove(struct table *t, uint64_t hash, struct table_node *n);
-/* @to is a copy of @from, whose memory goes away. Fine when it is not in the table. */
-void table_relocate(struct table *t, uint64_t hash, struct table_node *to,
-		    const struct table_node *from);
-
 static inline struct table_node *table_first(const struct table *t, uint64_t hash)
 {
 	return t->buckets[hash & t->mask];

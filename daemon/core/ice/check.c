@@ -48,15 +48,23 @@ void ice_check_begin(struct ice_generation *g, size_t index, bool nominate, uint
 	struct ice_pair *p = &g->list.pairs[index];
 	uint64_t rto_us;
 
+	if (!ice_checklist_make_requests(p)) {
+		/* As if nothing could be sent. */
+		if (nominate)
+			g->nominating = ICE_NO_PAIR;
+		else
+			ice_checklist_set_state(&g->list, p, ICE_PAIR_FAILED);
+		return;
+	}
 	/* A nomination leaves the pair valid and in use while it is under way. */
 	if (!nominate)
 		ice_checklist_set_state(&g->list, p, ICE_PAIR_IN_PROGRESS);
 	p->repeated = false;
 	/* RFC 8445 s. 14.3, with the checks that are really under way or about to be. */
 	rto_us = g->ta_us * ice_checklist_pending(&g->list);
-	p->check.kind = ICE_REQUEST_CHECK;
-	p->check.nominate = nominate;
-	start(g, p, &p->check, g->agent->engine->rc, STUN_RM,
+	p->requests->check.kind = ICE_REQUEST_CHECK;
+	p->requests->check.nominate = nominate;
+	start(g, p, &p->requests->check, g->agent->engine->rc, STUN_RM,
 	      rto_us > STUN_RTO_US ? rto_us : STUN_RTO_US, now_us);
 }
 
@@ -114,10 +122,10 @@ void ice_check_trigger(struct ice_generation *g, size_t index)
 	struct table *t = &g->agent->engine->requests;
 	struct ice_pair *p = &g->list.pairs[index];
 
-	if (stun_transaction_is_active(&p->check.txn)) {
-		ice_request_stop(t, &p->cancelled);
-		ice_request_move(t, &p->cancelled, &p->check);
-		stun_transaction_stop_retransmits(&p->cancelled.txn);
+	if (ice_pair_is_checking(p)) {
+		ice_request_stop(t, &p->requests->cancelled);
+		ice_request_move(t, &p->requests->cancelled, &p->requests->check);
+		stun_transaction_stop_retransmits(&p->requests->cancelled.txn);
 	}
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_WAITING);
 	ice_checklist_trigger(&g->list, index);
@@ -125,8 +133,7 @@ void ice_check_trigger(struct ice_generation *g, size_t index)
 
 void ice_check_path(struct ice_generation *g)
 {
-	if (g->nominating != g->path &&
-	    !stun_transaction_is_active(&g->list.pairs[g->path].check.txn))
+	if (g->nominating != g->path && !ice_pair_is_checking(&g->list.pairs[g->path]))
 		ice_check_trigger(g, g->path);
 }
 
@@ -134,9 +141,8 @@ void ice_check_renew(struct ice_generation *g, size_t index, uint64_t now_us)
 {
 	struct ice_pair *p = &g->list.pairs[index];
 
-	if (stun_transaction_is_active(&p->check.txn) &&
-	    stun_transaction_is_active(&p->cancelled.txn)) {
-		if (now_us < p->cancelled.txn.started_us + (STUN_RTO_US << p->renewals))
+	if (ice_pair_is_checking(p) && ice_pair_has_cancelled(p)) {
+		if (now_us < p->requests->cancelled.txn.started_us + (STUN_RTO_US << p->renewals))
 			return;
 		if (p->renewals < RENEWALS_MAX)
 			p->renewals++;
@@ -146,8 +152,16 @@ void ice_check_renew(struct ice_generation *g, size_t index, uint64_t now_us)
 
 void ice_check_stop(struct ice_generation *g, struct ice_pair *p)
 {
-	ice_request_stop(&g->agent->engine->requests, &p->check);
-	ice_request_stop(&g->agent->engine->requests, &p->cancelled);
+	if (!p->requests)
+		return;
+	ice_request_stop(&g->agent->engine->requests, &p->requests->check);
+	ice_request_stop(&g->agent->engine->requests, &p->requests->cancelled);
+}
+
+/* Not one before it, nor a question for consent. */
+static bool is_check(const struct ice_pair *p, const struct ice_request *r)
+{
+	return p->requests && r == &p->requests->check;
 }
 
 /* The pair's own check has failed for good: @is_lost when nothing came back at all. On the path it
@@ -155,7 +169,7 @@ void ice_check_stop(struct ice_generation *g, struct ice_pair *p)
 static void fail(struct ice_generation *g, struct ice_pair *p, bool is_lost, uint64_t now_us)
 {
 	bool is_path = g->path == (size_t)(p - g->list.pairs);
-	bool is_forgiven = p->valid && (is_lost || is_path || p->check.nominate);
+	bool is_forgiven = p->valid && (is_lost || is_path || p->requests->check.nominate);
 
 	ice_check_stop(g, p);
 	if (g->nominating == (size_t)(p - g->list.pairs))
@@ -179,12 +193,12 @@ static void serve(struct ice_generation *g, struct ice_pair *p, struct ice_reque
 		return;
 	case STUN_TRANSACTION_RETRANSMIT:
 		p->sent_us = now_us;
-		p->repeated |= r == &p->check;
+		p->repeated |= is_check(p, r);
 		send_request(g, p, r);
 		return;
 	case STUN_TRANSACTION_TIMED_OUT:
 		ice_request_stop(&g->agent->engine->requests, r);
-		if (r == &p->check)
+		if (is_check(p, r))
 			fail(g, p, true, now_us);
 		return;
 	}
@@ -195,8 +209,10 @@ void ice_check_on_deadline(struct ice_generation *g, uint64_t now_us)
 	for (size_t i = 0; i < g->list.pair_count; i++) {
 		struct ice_pair *p = &g->list.pairs[i];
 
-		serve(g, p, &p->check, now_us);
-		serve(g, p, &p->cancelled, now_us);
+		if (!p->requests)
+			continue;
+		serve(g, p, &p->requests->check, now_us);
+		serve(g, p, &p->requests->cancelled, now_us);
 	}
 	for (size_t i = 0; g->consent_requests && i < ICE_CONSENT_REQUESTS; i++) {
 		struct ice_request *r = &g->consent_requests[i];
@@ -212,8 +228,12 @@ uint64_t ice_check_deadline(const struct ice_generation *g)
 	for (size_t i = 0; i < g->list.pair_count; i++) {
 		const struct ice_pair *p = &g->list.pairs[i];
 
-		deadline = deadline_min(deadline, stun_transaction_deadline(&p->check.txn));
-		deadline = deadline_min(deadline, stun_transaction_deadline(&p->cancelled.txn));
+		if (!p->requests)
+			continue;
+		deadline =
+			deadline_min(deadline, stun_transaction_deadline(&p->requests->check.txn));
+		deadline = deadline_min(deadline,
+					stun_transaction_deadline(&p->requests->cancelled.txn));
 	}
 	for (size_t i = 0; g->consent_requests && i < ICE_CONSENT_REQUESTS; i++)
 		deadline = deadline_min(deadline,
@@ -249,7 +269,7 @@ static void on_error(struct ice_generation *g, struct ice_pair *p, struct ice_re
 		     const struct stun_message *m, uint64_t now_us)
 {
 	size_t index = r->pair;
-	bool is_current = r == &p->check;
+	bool is_current = is_check(p, r);
 
 	ice_request_stop(&g->agent->engine->requests, r);
 	/* A lite peer does not control, whatever it says (s. 6.1.1). */
@@ -296,9 +316,9 @@ static void on_check_success(struct ice_generation *g, struct ice_pair *p, struc
 	bool may_replace = ice_standby_may_replace(g, r->pair, now_us);
 	bool nominate = r->nominate;
 
-	ice_request_stop(t, &p->cancelled);
-	if (r == &p->check || !p->check.nominate)
-		ice_request_stop(t, &p->check);
+	ice_request_stop(t, &p->requests->cancelled);
+	if (is_check(p, r) || !p->requests->check.nominate)
+		ice_request_stop(t, &p->requests->check);
 	p->renewals = 0;
 	ice_checklist_set_state(&g->list, p, ICE_PAIR_SUCCEEDED);
 	ice_checklist_thaw_foundation(&g->list, p->foundation);
@@ -363,7 +383,7 @@ enum err ice_check_on_response(uint64_t now_us, struct ice_request *r, struct ic
 	if (err == DROP_INTEGRITY || (err != OK && r->kind == ICE_REQUEST_CONSENT))
 		return err;
 	if (err != OK) {
-		if (r == &p->check)
+		if (is_check(p, r))
 			fail(g, p, false, now_us);
 		else
 			ice_request_stop(&g->agent->engine->requests, r);

@@ -7,15 +7,15 @@
 
 #define FIRST_ROOM 2
 
-void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling,
-			struct table *requests)
+void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling)
 {
-	*l = (struct ice_checklist){
-		.controlling = controlling, .max_pairs = max_pairs, .requests = requests};
+	*l = (struct ice_checklist){.controlling = controlling, .max_pairs = max_pairs};
 }
 
 void ice_checklist_fini(struct ice_checklist *l)
 {
+	for (size_t i = 0; i < l->pair_count; i++)
+		free(l->pairs[i].requests);
 	free(l->pairs);
 	free(l->remotes);
 	l->pairs = NULL;
@@ -89,13 +89,8 @@ static bool move_pairs(struct ice_checklist *l, size_t room)
 
 	if (!moved)
 		return false;
-	for (size_t i = 0; i < l->pair_count; i++) {
+	for (size_t i = 0; i < l->pair_count; i++)
 		moved[i] = l->pairs[i];
-		if (!l->requests)
-			continue;
-		ice_request_relocate(l->requests, &moved[i].check, &l->pairs[i].check);
-		ice_request_relocate(l->requests, &moved[i].cancelled, &l->pairs[i].cancelled);
-	}
 	free(l->pairs);
 	l->pairs = moved;
 	l->pair_room = room;
@@ -107,8 +102,23 @@ static bool grow_pairs(struct ice_checklist *l)
 	return l->pair_count < l->pair_room || move_pairs(l, next_room(l->pair_room, l->max_pairs));
 }
 
+bool ice_checklist_make_requests(struct ice_pair *p)
+{
+	if (!p->requests)
+		p->requests = calloc(1, sizeof(*p->requests));
+	return p->requests != NULL;
+}
+
 void ice_checklist_rest(struct ice_checklist *l)
 {
+	for (size_t i = 0; i < l->pair_count; i++) {
+		struct ice_pair *p = &l->pairs[i];
+
+		if (ice_pair_is_checking(p) || ice_pair_has_cancelled(p))
+			continue;
+		free(p->requests);
+		p->requests = NULL;
+	}
 	if (l->pair_count && l->pair_count < l->pair_room)
 		(void)move_pairs(l, l->pair_count);
 }
@@ -149,9 +159,8 @@ enum err ice_checklist_add_remote(struct ice_checklist *l, const struct ice_cand
 /* Nothing is under way for it, and nothing refers to it. */
 static bool is_over(const struct ice_pair *p)
 {
-	return p->state == ICE_PAIR_FAILED && !p->valid && !p->queued &&
-	       !stun_transaction_is_active(&p->check.txn) &&
-	       !stun_transaction_is_active(&p->cancelled.txn);
+	return p->state == ICE_PAIR_FAILED && !p->valid && !p->queued && !ice_pair_is_checking(p) &&
+	       !ice_pair_has_cancelled(p);
 }
 
 static size_t count_pairs_of(const struct ice_checklist *l, size_t remote)
@@ -223,7 +232,7 @@ size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
 static bool is_idle(const struct ice_pair *p)
 {
 	return (p->state == ICE_PAIR_FROZEN || p->state == ICE_PAIR_WAITING) && !p->queued &&
-	       !p->valid && !stun_transaction_is_active(&p->cancelled.txn);
+	       !p->valid && !ice_pair_has_cancelled(p);
 }
 
 /* How little a pair is needed. */
@@ -329,6 +338,7 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 	at = make_room(l, &new);
 	if (at != ICE_NO_PAIR) {
 		l->permits_wanted -= l->pairs[at].wants_permit;
+		new.requests = l->pairs[at].requests;
 		l->pairs[at] = new;
 		l->permits_wanted += new.wants_permit;
 	}

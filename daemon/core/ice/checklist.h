@@ -52,6 +52,12 @@ struct ice_remote {
 	uint64_t foundation; /* a hash of the text */
 };
 
+/* The check, and the one before it whose answer still counts (s. 7.3.1.4). They stay where they are
+ * when the list grows, since the table of requests points to them. */
+struct ice_pair_requests {
+	struct ice_request check, cancelled;
+};
+
 struct ice_pair {
 	struct ice_via via;
 	uint16_t remote;	   /* index in remotes */
@@ -75,19 +81,17 @@ struct ice_pair {
 	uint32_t valid_local_priority;
 	uint64_t valid_priority;
 	uint64_t valid_since_us;
-	uint64_t proof_us; /* last authenticated response */
-	uint64_t sent_us;  /* last request or keepalive */
-	uint64_t asked_us; /* last authentic request of the peer's */
-	uint64_t rtt_us;   /* 0 = not known */
-	/* The check, and the one before it whose answer still counts (s. 7.3.1.4). */
-	struct ice_request check, cancelled;
-	uint16_t next_triggered; /* index, while it is queued and not the last */
+	uint64_t proof_us;		    /* last authenticated response */
+	uint64_t sent_us;		    /* last request or keepalive */
+	uint64_t asked_us;		    /* last authentic request of the peer's */
+	uint64_t rtt_us;		    /* 0 = not known */
+	struct ice_pair_requests *requests; /* NULL: none is under way */
+	uint16_t next_triggered;	    /* index, while it is queued and not the last */
 	uint8_t renewals; /* how often a check before those two was forgotten, without a success */
 };
 
 struct ice_checklist {
 	bool controlling;
-	struct table *requests; /* where those of pairs are; NULL: there are none */
 	struct ice_pair *pairs;
 	size_t pair_count, pair_room, max_pairs;
 	size_t state_count[ICE_PAIR_FAILED + 1];
@@ -104,10 +108,8 @@ struct ice_checklist {
 	uint32_t prflx_count; /* names foundations of peer-reflexive candidates */
 };
 
-/* @requests: as in the struct. */
-void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling,
-			struct table *requests);
-/* Gives back the room for pairs that may come. */
+void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling);
+/* Gives back the room for pairs and checks that may come. */
 void ice_checklist_rest(struct ice_checklist *l);
 void ice_checklist_fini(struct ice_checklist *l);
 
@@ -133,6 +135,18 @@ size_t ice_checklist_pair(struct ice_checklist *l, const struct ice_candidate *l
 /* Return: the index of the pair, or ICE_NO_PAIR. */
 size_t ice_checklist_find(const struct ice_checklist *l, struct ice_via via,
 			  const struct netaddr *to);
+
+/* Makes the room for the checks of @p. Return: false without memory. */
+bool ice_checklist_make_requests(struct ice_pair *p);
+/* A check of @p is under way, or one before it is still answered. */
+static inline bool ice_pair_is_checking(const struct ice_pair *p)
+{
+	return p->requests && stun_transaction_is_active(&p->requests->check.txn);
+}
+static inline bool ice_pair_has_cancelled(const struct ice_pair *p)
+{
+	return p->requests && stun_transaction_is_active(&p->requests->cancelled.txn);
+}
 
 /* The one place that changes a pair's state. */
 void ice_checklist_set_state(struct ice_checklist *l, struct ice_pair *p,

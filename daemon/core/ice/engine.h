@@ -142,17 +142,17 @@ const char *ice_agent_state_name(enum ice_agent_state state);
 
 /* Where packets of a session go. */
 struct ice_path {
-	uint16_t socket;       /* of a relay: what its server is reached over, or ICE_NO_SOCKET */
-	uint16_t relay;	       /* 0 = none; else packets for `remote` go through this allocation */
+	uint64_t rtt_us;       /* 0 = not known */
 	struct netaddr local;  /* as the peer sees us: the mapped address of the check */
 	struct netaddr remote; /* destination of packets */
 	enum ice_candidate_type local_type;
 	enum ice_candidate_type remote_type;
-	uint64_t rtt_us; /* 0 = not known */
+	uint32_t lost;	     /* paths of this generation that were lost before it */
+	uint32_t generation; /* counts restarts of the session at this end, from 0 */
+	uint16_t socket;     /* of a relay: what its server is reached over, or ICE_NO_SOCKET */
+	uint16_t relay;	     /* 0 = none; else packets for `remote` go through this allocation */
 	bool nominated;
 	bool consented; /* false: it lapsed while idle; data has to wait until it is there again */
-	uint32_t lost;	/* paths of this generation that were lost before it */
-	uint32_t generation; /* counts restarts of the session at this end, from 0 */
 };
 
 enum ice_event_type {

@@ -43,7 +43,7 @@ enum err ice_generation_create(struct ice_generation **ret, struct ice_agent *a,
 
 	if (!g)
 		return ERR_NO_MEMORY;
-	ice_checklist_init(&g->list, e->max_pairs, a->controlling, &e->requests);
+	ice_checklist_init(&g->list, e->max_pairs, a->controlling);
 	g->agent = a;
 	g->number = number;
 	g->ta_us = e->ta_ms * US_PER_MS;

@@ -38,11 +38,6 @@ void ice_request_move(struct table *t, struct ice_request *to, struct ice_reques
 	table_add(t, hash_of(to->txn.txid), &to->by_txid);
 }
 
-void ice_request_relocate(struct table *t, struct ice_request *to, const struct ice_request *from)
-{
-	table_relocate(t, hash_of(from->txn.txid), &to->by_txid, &from->by_txid);
-}
-
 struct ice_request *ice_request_find(const struct table *t,
 				     const uint8_t txid[static STUN_TXID_BYTES])
 {

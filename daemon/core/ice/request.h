@@ -42,8 +42,6 @@ void ice_request_start(struct table *t, struct ice_request *r, const struct rand
 void ice_request_stop(struct table *t, struct ice_request *r);
 /* Takes over the activity of @from into @to, which must not be active. */
 void ice_request_move(struct table *t, struct ice_request *to, struct ice_request *from);
-/* @to is a copy of @from, whose memory goes away. */
-void ice_request_relocate(struct table *t, struct ice_request *to, const struct ice_request *from);
 /* Return: the active request with this id, or NULL. */
 struct ice_request *ice_request_find(const struct table *t,
 				     const uint8_t txid[static STUN_TXID_BYTES]);

@@ -86,55 +86,55 @@ struct session {
 	uint32_t local_index;
 	struct table_node by_index;
 	uint32_t remote_index;
-	bool initiator;
+	enum aead_cipher cipher;
 	uint8_t xid[SIGNAL_XID_BYTES];
 	struct noise *noise; /* initiator, until the answer is there */
 	struct ice_agent *agent;
-	enum aead_cipher cipher;
-	uint8_t lanes;		       /* that the peer uses */
-	uint32_t features;	       /* of the peer: SIGNAL_FEATURE_* */
-	uint16_t mtu_bytes;	       /* of the peer's TUN device; 0: not known */
 	struct session_secret *secret; /* NULL until there are keys; of overlay.secrets */
 	struct tunnel_lane lane;       /* the control lane */
 	struct aead *key;	       /* prepared for it; made anew if need be */
-	bool rests;		       /* the key is not kept */
 	char *remote_ufrag; /* of the ICE generation that it belongs to; NULL: not known */
-	bool shared;	    /* the peer is known to have the keys */
-	bool has_path;
 	struct ice_path path;
 	uint64_t moved_us;   /* when the peer is told again that we have moved, DEADLINE_NONE */
 	uint32_t moved_told; /* how often */
 	uint32_t moved_seen; /* the number of the last MOVED that counted */
-	bool heard;	     /* authenticated data came over it */
-	bool used;	     /* the peer sends with it, and with none before it */
 	uint64_t heard_us;   /* the last time, or when its path began */
 	uint64_t ask_us;     /* when the peer is asked whether it hears us, DEADLINE_NONE */
-	uint32_t asked;	     /* how often */
 	uint64_t sent_us;    /* the last packet that the data plane could not send; 0: none */
-	bool restart;	     /* it is for the next generation of the current session's agent */
-	uint32_t generation; /* of a restart that has a path */
-	uint32_t order;	     /* later keys have a higher one */
 	uint64_t until_us;   /* retired: when it is forgotten */
 	uint64_t stamp_us;   /* of our offer or answer */
 	struct tunnel_rekey rekey;
-	uint32_t candidates_version; /* of our candidates that the peer was told */
-	uint64_t tell_us;	     /* when they are told again, DEADLINE_NONE */
-	uint32_t told;		     /* how often */
-	uint8_t *message;	     /* our offer or answer, to send it again */
+	uint64_t tell_us; /* when our candidates are told again, DEADLINE_NONE */
+	uint8_t *message; /* our offer or answer, to send it again */
 	size_t message_len;
+	uint32_t features;	     /* of the peer: SIGNAL_FEATURE_* */
+	uint32_t asked;		     /* how often it was asked whether it hears us */
+	uint32_t generation;	     /* of a restart that has a path */
+	uint32_t order;		     /* later keys have a higher one */
+	uint32_t candidates_version; /* of our candidates that the peer was told */
+	uint32_t told;		     /* how often they were told */
+	uint16_t mtu_bytes;	     /* of the peer's TUN device; 0: not known */
+	uint8_t lanes;		     /* that the peer uses */
+	bool initiator;
+	bool rests;  /* the key is not kept */
+	bool shared; /* the peer is known to have the keys */
+	bool has_path;
+	bool heard;   /* authenticated data came over it */
+	bool used;    /* the peer sends with it, and with none before it */
+	bool restart; /* it is for the next generation of the current session's agent */
 };
 
 /* What a peer's restarts need to remember; restart.c. */
 struct peer_restart {
 	enum overlay_restart_cause wanted; /* NONE: nothing is wanted */
-	uint64_t due_us;		   /* when to begin, DEADLINE_NONE */
-	uint64_t pause_us;		   /* after the last failure */
+	enum overlay_restart_cause last;
+	uint64_t due_us;     /* when to begin, DEADLINE_NONE */
+	uint64_t pause_us;   /* after the last failure */
 	uint64_t fresh_us;   /* roaming without an answer: when to make a new session instead */
 	uint64_t give_up_us; /* roaming: when it is over */
 	uint64_t again_us;   /* after what time without success another one begins, 0 = the first */
 	uint64_t hold_us, hold_until_us; /* no upgrades: the last ones did not last */
 	uint64_t upgraded_us;		 /* when the path became direct by an upgrade */
-	enum overlay_restart_cause last;
 	uint64_t last_us;
 	uint32_t begun, switched, failed;
 };
@@ -154,6 +154,9 @@ struct peer {
 	bool in_use;
 	bool present;
 	bool wants_connection; /* something waits for this peer */
+	bool idle;	       /* as ICE was told */
+	bool asleep;   /* consent has lapsed: nothing may be sent before it is there again */
+	uint8_t tries; /* of the present lookup or offer */
 	uint32_t number;
 	uint32_t next_free;	  /* not in use: the number after it of the free ones + 1, or 0 */
 	struct table_node known;  /* by name, or by address while there is no name */
@@ -163,15 +166,15 @@ struct peer {
 	struct member *member;	/* NULL: its certificate is not known */
 	enum overlay_peer_state state;
 	enum overlay_reason reason;
+	uint32_t last_order;
+	uint32_t activity; /* packets that our busiest lane sealed between the last two looks */
 	uint64_t since_us;
 	struct session *current, *next;
 	struct session *old[SESSION_MAX_OLD]; /* retired */
-	uint32_t last_order;
-	uint64_t told; /* a hash of the path that was told last; 0: none */
+	uint64_t told;			      /* a hash of the path that was told last; 0: none */
 	struct packet_list queue;
 	struct heap_node timer;
 	uint8_t lookup_xid[SIGNAL_XID_BYTES];
-	uint8_t tries;	   /* of the present lookup or offer */
 	uint64_t retry_us; /* DEADLINE_NONE: nothing to do again */
 	uint64_t give_up_us;
 	uint64_t rekey_us; /* when the keys of `current` want attention */
@@ -179,14 +182,11 @@ struct peer {
 	uint64_t pause_us;
 	uint64_t last_offer_us; /* when the last offer was looked at */
 	uint64_t move_us;	/* not before is its path moved to another relay again */
-	uint32_t activity; /* packets that our busiest lane sealed between the last two looks */
 	uint64_t sealed_packets;
 	uint64_t unanswered_us; /* since when packets go out and nothing comes back; 0 = not so */
 	struct peer_restart restart;
 	uint64_t tx_packets, tx_bytes; /* that we have sent ourselves */
 	uint64_t used_us;	       /* when data last went or came */
-	bool idle;		       /* as ICE was told */
-	bool asleep; /* consent has lapsed: nothing may be sent before it is there again */
 	struct peer_mtu mtu;
 };
 

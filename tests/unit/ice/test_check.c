@@ -713,7 +713,7 @@ static void rto_grows_with_the_number_of_checks(void **state)
 	advance();
 	assert_int_equal(l->pairs[0].state, ICE_PAIR_IN_PROGRESS);
 	/* 20 x 50 ms > 500 ms. */
-	assert_int_equal(l->pairs[0].check.txn.rto_us, 1000 * US_PER_MS);
+	assert_int_equal(l->pairs[0].requests->check.txn.rto_us, 1000 * US_PER_MS);
 	assert_int_equal(l->pairs[1].state, ICE_PAIR_WAITING);
 }
 

@@ -46,7 +46,7 @@ static size_t pair(const struct ice_candidate *local, size_t remote)
 static int set_up(void **state)
 {
 	(void)state;
-	ice_checklist_init(&l, 10, true, NULL);
+	ice_checklist_init(&l, 10, true);
 	return 0;
 }
 
@@ -408,6 +408,38 @@ static void the_best_pair(void **state)
 	assert_int_equal(l.pairs[good].valid_since_us, 6);
 }
 
+/* The table of requests points to them. */
+static void checks_stay_where_they_are(void **state)
+{
+	static const uint8_t txid[STUN_TXID_BYTES] = {1};
+	struct ice_candidate host = candidate(ICE_CANDIDATE_HOST, 0, "10.0.0.1:1", "1");
+	struct ice_pair_requests *checks;
+
+	(void)state;
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_HOST, "192.0.2.1:9", "1")), 0);
+	assert_null(l.pairs[0].requests);
+	assert_true(ice_checklist_make_requests(&l.pairs[0]));
+	checks = l.pairs[0].requests;
+	stun_transaction_start(&checks->check.txn, txid, 1, STUN_RTO_US, STUN_RC, STUN_RM);
+	for (int i = 1; i < 6; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "192.0.2.%d:9", 1 + i);
+		assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_HOST, text, "1")), i);
+		assert_true(ice_checklist_make_requests(&l.pairs[i]));
+	}
+	assert_ptr_equal(l.pairs[0].requests, checks);
+	assert_true(ice_pair_is_checking(&l.pairs[0]));
+	/* At rest those are kept that are under way. */
+	ice_checklist_rest(&l);
+	assert_ptr_equal(l.pairs[0].requests, checks);
+	for (int i = 1; i < 6; i++)
+		assert_null(l.pairs[i].requests);
+	stun_transaction_stop(&checks->check.txn);
+	ice_checklist_rest(&l);
+	assert_null(l.pairs[0].requests);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -426,6 +458,7 @@ int main(void)
 		T(peer_reflexive_becomes_signalled),
 		T(remotes_are_bounded),
 		T(the_best_pair),
+		T(checks_stay_where_they_are),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
