@@ -71,8 +71,9 @@ static enum err plane_init(struct data_plane *d, const struct data_params *param
 	data_plane_set_offloads(d, &params->offloads);
 	d->max_peers = params->max_peers;
 	d->max_sessions = params->max_sessions;
+	/* Few peers have more than one session at a time. */
 	d->bucket_count = 1;
-	while (d->bucket_count < params->max_sessions)
+	while (d->bucket_count < params->max_peers)
 		d->bucket_count *= 2;
 	qsbr_init(&d->qsbr);
 	e = bell_init(&d->bell);

@@ -64,22 +64,25 @@ static size_t next_room(size_t room, size_t limit)
 	return next < limit ? next : limit;
 }
 
+/* @room: at least remote_count, and not 0. Return: false without memory. */
+static bool set_remote_room(struct ice_checklist *l, size_t room)
+{
+	struct ice_remote *remotes = realloc(l->remotes, room * sizeof(*remotes));
+
+	if (!remotes)
+		return false;
+	l->remotes = remotes;
+	l->remote_room = room;
+	return true;
+}
+
 /* Return: whether there is room for one more. */
 static bool grow_remotes(struct ice_checklist *l)
 {
-	size_t room = next_room(l->remote_room, ICE_MAX_REMOTES);
-	struct ice_remote *bigger;
-
 	if (l->remote_count < l->remote_room)
 		return true;
-	if (l->remote_count == ICE_MAX_REMOTES)
-		return false;
-	bigger = realloc(l->remotes, room * sizeof(*bigger));
-	if (!bigger)
-		return false;
-	l->remotes = bigger;
-	l->remote_room = room;
-	return true;
+	return l->remote_count < ICE_MAX_REMOTES &&
+	       set_remote_room(l, next_room(l->remote_room, ICE_MAX_REMOTES));
 }
 
 /* @room: at least pair_count. Return: false without memory. */
@@ -121,6 +124,8 @@ void ice_checklist_rest(struct ice_checklist *l)
 	}
 	if (l->pair_count && l->pair_count < l->pair_room)
 		(void)move_pairs(l, l->pair_count);
+	if (l->remote_count && l->remote_count < l->remote_room)
+		(void)set_remote_room(l, l->remote_count);
 }
 
 static struct ice_remote *free_remote(struct ice_checklist *l)

@@ -109,7 +109,7 @@ struct ice_checklist {
 };
 
 void ice_checklist_init(struct ice_checklist *l, size_t max_pairs, bool controlling);
-/* Gives back the room for pairs and checks that may come. */
+/* Gives back the room for pairs, remotes and checks that may come. */
 void ice_checklist_rest(struct ice_checklist *l);
 void ice_checklist_fini(struct ice_checklist *l);
 

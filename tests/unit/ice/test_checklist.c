@@ -432,12 +432,15 @@ static void checks_stay_where_they_are(void **state)
 	assert_true(ice_pair_is_checking(&l.pairs[0]));
 	/* At rest those are kept that are under way. */
 	ice_checklist_rest(&l);
+	assert_int_equal(l.pair_room, 6);
+	assert_int_equal(l.remote_room, 6);
 	assert_ptr_equal(l.pairs[0].requests, checks);
 	for (int i = 1; i < 6; i++)
 		assert_null(l.pairs[i].requests);
 	stun_transaction_stop(&checks->check.txn);
 	ice_checklist_rest(&l);
 	assert_null(l.pairs[0].requests);
+	assert_int_equal(pair(&host, add_remote(ICE_CANDIDATE_HOST, "192.0.2.99:9", "1")), 6);
 }
 
 int main(void)
