@@ -98,6 +98,88 @@ static void an_address_is_one_peer(void **state)
 	assert_int_equal(known_peers(), 1);
 }
 
+/* The second address of a host: fd00:77::1, ::2 ... */
+static struct netaddr ip6_of(const struct mesh_host *h)
+{
+	struct netaddr a;
+
+	assert_int_equal(netaddr_parse_ip("fd00:77::", 0, &a), OK);
+	a.ip[15] = h->address.ip[3];
+	return a;
+}
+
+/* The host has a new certificate, with both addresses. */
+static void give_ip6(struct mesh_host *h)
+{
+	struct cert c;
+
+	assert_int_equal(cert_open(h->certificate, h->certificate_len, mesh.authority_public, &c),
+			 OK);
+	c.addresses[c.address_count++] = ip6_of(h);
+	c.networks[c.network_count] = netprefix_of(&c.addresses[1], 64);
+	c.network_count++;
+	assert_int_equal(cert_sign(&c, mesh.authority_secret, h->certificate,
+				   sizeof(h->certificate), &h->certificate_len),
+			 OK);
+	mesh_restart(h);
+}
+
+/* An IPv6 packet without a payload, for bob. */
+static enum err send_ip6(const struct netaddr *to)
+{
+	uint8_t packet[40] = {0x60, [6] = 59, [7] = 64};
+	struct netaddr from = ip6_of(alice);
+
+	memcpy(packet + 8, from.ip, 16);
+	memcpy(packet + 24, to->ip, 16);
+	return overlay_on_packet(alice->overlay, mesh.now_us, packet, sizeof(packet));
+}
+
+static size_t asked_for_ip6;
+
+/* The mesh knows hosts by their IPv4 addresses. */
+static bool knows_ip6(struct mesh *m, const struct mesh_host *from, struct signal_message *message)
+{
+	(void)m;
+	(void)from;
+	if (message->type == SIGNAL_LOOKUP && !message->name[0] &&
+	    message->address.family == NETADDR_IP6) {
+		asked_for_ip6++;
+		message->address = bob->address;
+	}
+	return true;
+}
+
+/* Both addresses of a host are looked up while neither is known, and turn out to be one peer. */
+static void two_addresses_are_one_peer(void **state)
+{
+	const struct netaddr bob6 = ip6_of(bob);
+	struct netaddr other = bob6;
+
+	(void)state;
+	give_ip6(alice);
+	give_ip6(bob);
+	assert_true(mesh_run(&mesh, 10 * US_PER_S, registered));
+	asked_for_ip6 = 0;
+	mesh.filter_frame = knows_ip6;
+	assert_int_equal(send_ip6(&bob6), OK);
+	mesh_send_packet(alice, bob, 64);
+	assert_int_equal(known_peers(), 2);
+	assert_true(mesh_run(&mesh, 30 * US_PER_S, both_connected));
+	mesh_run(&mesh, US_PER_S, NULL);
+	assert_int_equal(asked_for_ip6, 1);
+	assert_int_equal(bob->packets, 2);
+	assert_int_equal(known_peers(), 1);
+	/* From then on the route is there; no other address of the block is his. */
+	assert_int_equal(route_table_lookup(overlay_routes(alice->overlay), &bob6),
+			 route_table_lookup(overlay_routes(alice->overlay), &bob->address));
+	other.ip[15] = 99;
+	assert_int_equal(route_table_lookup(overlay_routes(alice->overlay), &other),
+			 ROUTE_UNRESOLVED);
+	other.ip[1] = 1;
+	assert_int_equal(send_ip6(&other), DROP_NO_ROUTE);
+}
+
 /* A server that lies: asked for another address, it shows bob's certificate. */
 static bool shows_bob(struct mesh *m, const struct mesh_host *from, struct signal_message *message)
 {
@@ -166,9 +248,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(a_name_is_one_peer),
-		TEST(an_address_is_one_peer),
-		TEST(a_packet_for_one_goes_to_no_other),
+		TEST(a_name_is_one_peer),	   TEST(an_address_is_one_peer),
+		TEST(two_addresses_are_one_peer),  TEST(a_packet_for_one_goes_to_no_other),
 		TEST(the_longest_idle_makes_room),
 	};
 
