@@ -29,6 +29,7 @@ set_up() {
 	lab_ip nat-b route add 2001:db8:a::/64 via 2001:db8::a
 	lab_host alice nat-a 2001:db8:a::10
 	lab_host bob nat-b 2001:db8:b::10
+	lab_host carol nat-b 2001:db8:b::11
 	overlay_init
 	overlay_start_server
 	for host in alice bob; do
@@ -97,6 +98,31 @@ without_ip6() {
 	bob_starts_anew "$bob4" "$bob6"
 }
 
+# The network loses its IPv6 prefix, carol joins, it gets the prefix again.
+joined_before() {
+	local conf=$LAB_DIR/server/rendezvous.conf prefix carol
+	echo "a member of before"
+	prefix=$(grep '^Prefix=.*:' "$conf")
+	lab_stop server
+	sed -i '/^Prefix=.*:/d' "$conf"
+	overlay_start_server
+	overlay_start_host carol
+	check "carol joins" overlay_join carol
+	lab_stop server
+	sed -i "s|^\[Network\]|&\n$prefix|" "$conf"
+	overlay_start_server
+	check "carol comes up" overlay_ictl carol up
+	carol=$(overlay_address carol)
+	check "she has an IPv4 address alone" check_is carol "s['addresses'] == ['$carol']"
+	overlay_rendezvous member list --dir "$LAB_DIR/server" | tee "$LAB_DIR/members"
+	check "so says the list" grep -Eq "carol +$carol +- " "$LAB_DIR/members"
+	lab_wait 30 "bob reaches her" lab_exec bob ping -c 1 -W 1 -q "$carol"
+	check "she reaches alice" lab_exec carol ping -c 1 -W 5 -q "$alice4"
+	check "not what would be her other address" \
+		fails lab_exec bob ping -c 1 -W 1 -q "${bob6%:*}:${carol##*.}"
+}
+fails() { ! "$@"; }
+
 check_begin "$1"
 set_up
 connects
@@ -107,10 +133,12 @@ overlay_transfer bob alice "$alice4" 30000000
 check_balance alice bob
 is_quiet
 without_ip6
-check_balance alice bob
-for host in alice bob; do
+joined_before
+check_balance alice bob carol
+for host in alice bob carol; do
 	check "icetund on $host ends well with SIGTERM" lab_stop $host
 done
 check_expect '^warning tun\.no_ipv6 '
+check_expect '^warning rendezvous\.(lost state=offline|down reason=(closed|unreachable))' # joined_before
 check_logs
 echo passed
