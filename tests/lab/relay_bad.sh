@@ -89,7 +89,7 @@ not acceptable: unable to get local issuer certificate"
 	lab_wait 5 "longer and longer: the password" waits_for "$wrong" 6000
 	lab_wait 10 "silence over UDP is told" says connecting "$silent" \
 		'the TURN server has not answered so far'
-	lab_wait 20 "silence over TCP is told" says waiting "$silent_tcp" 'the server does not answer'
+	lab_wait 20 "silence over TCP is told" says waiting "$silent_tcp" 'the TURN server does not answer'
 	overlay_ictl alice status
 	ok "each has its sentence, and is asked less and less often"
 }
