@@ -20,8 +20,9 @@
  * that the other direction does not wait. */
 #define BUDGET_READS 64
 #define BUDGET_BYTES (512 * 1024)
-/* So much goes out while the rest is still being sealed. */
-#define FLUSH_BYTES (32 * 1024)
+/* So much goes out while the rest is still being sealed: three superpackets with one call, which
+ * is a few percent faster than each with its own. */
+#define FLUSH_BYTES (160 * 1024)
 /* What is read before the first of it is sealed, so that it is known what the next ones need. A
  * superpacket is a batch of its own. */
 #define BATCH_READS AHEAD_SEALS
