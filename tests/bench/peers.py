@@ -251,7 +251,8 @@ class Fastd(Peer):
             secret[h] = lines[0]
             public[h] = run(binary, "--show-key", "--machine-readable", "--config",
                             p.write(f"{h}.secret", f'secret "{secret[h]}";\n')).strip()
-        for h, other in ("ab", "ba"):
+        # One of them waits: handshakes that cross leave them with different sessions.
+        for h, other, remote in (("a", "b", ""), ("b", "a", f" remote {OUTER['a']}:10000;")):
             up = p.write(f"{h}.up", f"#!/bin/sh\nip addr add {self.address[h]}/24 dev fastd0\n"
                          f"ip link set fastd0 up\n", 0o700)
             p.write(f"{h}.conf", f"""log level error;
@@ -262,7 +263,7 @@ mtu {MTU};
 bind {OUTER[h]}:10000;
 secret "{secret[h]}";
 on up "{up}";
-peer "{other}" {{ key "{public[other]}"; remote {OUTER[other]}:10000; }}
+peer "{other}" {{ key "{public[other]}";{remote} }}
 """)
             p.start(h, binary, "--config", p.path(f"{h}.conf"), daemon=True)
 
