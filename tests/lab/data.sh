@@ -24,11 +24,7 @@ set_up() {
 	lab_link nat-a
 	overlay_init
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 }
 
 # restart HOST OFFLOADS [WORKERS]: with other settings; it comes up by itself.

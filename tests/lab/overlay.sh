@@ -77,6 +77,16 @@ overlay_join() { # HOST [NAME]
 	overlay_token --uses 1 | overlay_ictl "$1" join - --name "${2:-$1}"
 }
 
+# overlay_bring_up HOST...: each starts, joins under its own name, and comes up.
+overlay_bring_up() {
+	local name
+	for name; do
+		overlay_start_host "$name"
+		check "$name joins" overlay_join "$name"
+		check "$name comes up" overlay_ictl "$name" up
+	done
+}
+
 # overlay_address HOST [6]: its IPv4 address in the overlay, or its IPv6 one.
 overlay_address() {
 	lab_ip "$1" "-${2-4}" -o addr show dev icetun0 | sed -n 's/.* inet6\? \([0-9a-f.:]*\).*/\1/p'

@@ -37,10 +37,8 @@ set_up() {
 	for host in alice bob; do
 		overlay_configure $host
 		printf '[Interface]\nMTU=%s\n' $tun_mtu >>"$LAB_DIR/$host/icetund.conf"
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
 	done
+	overlay_bring_up alice bob
 	alice=$(overlay_address alice) alice6=$(overlay_address alice 6)
 	bob=$(overlay_address bob) bob6=$(overlay_address bob 6)
 }

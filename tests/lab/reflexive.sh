@@ -28,11 +28,7 @@ set_up() {
 	TurnSecret=$TURN_SECRET
 	CONF
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 	alice=$(overlay_address alice)
 }
 

@@ -24,11 +24,7 @@ set_up() {
 	overlay_net symmetric symmetric
 	turn_set_up "Uri=$uri" TurnLifetime=20
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 	alice=$(overlay_address alice)
 	bob=$(overlay_address bob)
 	for host in alice bob; do

@@ -23,12 +23,9 @@ set_up() {
 	overlay_net tcp-only symmetric
 	turn_set_up "Uri=$plain" "Uri=$tls"
 	overlay_start_server
-	for host in alice bob; do
-		turn_trust $host
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	turn_trust alice
+	turn_trust bob
+	overlay_bring_up alice bob
 	bob=$(overlay_address bob)
 	alice=$(overlay_address alice)
 }

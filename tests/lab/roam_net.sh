@@ -39,11 +39,7 @@ roam_begin() {
 	overlay_init
 	$configure
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 	for host in alice bob; do
 		lab_start "events.$host" $host "$OVERLAY_BUILD/ctl/ictl" \
 			--socket "$LAB_DIR/$host/control.sock" events

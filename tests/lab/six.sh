@@ -32,11 +32,7 @@ set_up() {
 	lab_host carol nat-b 2001:db8:b::11
 	overlay_init
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 	alice4=$(overlay_address alice) alice6=$(overlay_address alice 6)
 	bob4=$(overlay_address bob) bob6=$(overlay_address bob 6)
 	overlay_rendezvous member list --dir "$LAB_DIR/server" | tee "$LAB_DIR/members"

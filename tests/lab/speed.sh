@@ -38,11 +38,7 @@ set_up() {
 	done
 	overlay_init
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 	bob=$(overlay_address bob)
 	lab_start echo bob python3 "$here/tools/firstbyte.py" echo 0.0.0.0 7000
 	lab_wait 10 "the echo is ready" lab_has_logged echo ready

@@ -48,11 +48,7 @@ set_up() {
 	RULES
 	overlay_init
 	overlay_start_server
-	for host in alice bob; do
-		overlay_start_host $host
-		check "$host joins" overlay_join $host
-		check "$host comes up" overlay_ictl $host up
-	done
+	overlay_bring_up alice bob
 }
 
 sent() { # WHAT: packets that have left so.

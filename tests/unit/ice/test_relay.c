@@ -19,17 +19,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct ice_path path_of(size_t host)
-{
-	struct ice_path path;
-
-	assert_true(ice_agent_get_path(w.host[host].agent, &path));
-	return path;
-}
-
 static void expect_completed_alike(void)
 {
-	struct ice_path a = path_of(0), b = path_of(1);
+	struct ice_path a = wire_path(&w, 0), b = wire_path(&w, 1);
 
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
 	assert_int_equal(wire_state(&w, 1), ICE_AGENT_COMPLETED);
@@ -117,12 +109,12 @@ static void our_relay_to_their_host(void **state)
 	wire_tell(&w, 1);
 	wire_run(&w, 3 * US_PER_S);
 	expect_completed_alike();
-	assert_int_equal(path_of(0).relay, 1);
-	assert_int_equal(path_of(0).socket, 0);
-	assert_int_equal(path_of(0).local_type, ICE_CANDIDATE_RELAY);
-	assert_int_equal(path_of(0).local.port, 50000);
-	assert_int_equal(path_of(1).relay, 0);
-	assert_int_equal(path_of(1).remote_type, ICE_CANDIDATE_RELAY);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).socket, 0);
+	assert_int_equal(wire_path(&w, 0).local_type, ICE_CANDIDATE_RELAY);
+	assert_int_equal(wire_path(&w, 0).local.port, 50000);
+	assert_int_equal(wire_path(&w, 1).relay, 0);
+	assert_int_equal(wire_path(&w, 1).remote_type, ICE_CANDIDATE_RELAY);
 	/* One permission, asked for before any check: nothing was refused. */
 	assert_int_equal(w.host[0].permit_events, 1);
 	assert_int_equal(w.host[0].relays[1].refused, 0);
@@ -153,9 +145,9 @@ static void retired(void **state)
 	ice_engine_offer_relay(w.host[0].engine, w.now_us, 1, false);
 	wire_run(&w, 100 * US_PER_S);
 	expect_completed_alike();
-	assert_int_equal(path_of(0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
 	/* What leaves from it is relayed, though it is no candidate any more: consent asks. */
-	assert_int_equal(path_of(0).local_type, ICE_CANDIDATE_RELAY);
+	assert_int_equal(wire_path(&w, 0).local_type, ICE_CANDIDATE_RELAY);
 	ice_agent_get_description(w.host[0].agent, &d);
 	assert_int_equal(d.candidate_count, 1);
 	assert_int_equal(d.candidates[0].type, ICE_CANDIDATE_HOST);
@@ -167,7 +159,7 @@ static void retired(void **state)
 	wire_run(&w, 3 * US_PER_S);
 	assert_true(ice_agent_get_next_path(w.host[0].agent, &next));
 	assert_int_equal(next.relay, 2);
-	assert_int_equal(path_of(0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
 }
 
 static bool only_relay_to_relay(struct wire *wire, size_t sender, struct wire_datagram *d)
@@ -190,8 +182,8 @@ static void relay_to_relay(void **state)
 	wire_tell(&w, 0);
 	wire_run(&w, 4 * US_PER_S);
 	expect_completed_alike();
-	assert_int_equal(path_of(1).relay, 2);
-	assert_int_equal(path_of(1).socket, ICE_NO_SOCKET);
+	assert_int_equal(wire_path(&w, 1).relay, 2);
+	assert_int_equal(wire_path(&w, 1).socket, ICE_NO_SOCKET);
 }
 
 static void a_direct_path_is_preferred(void **state)
@@ -204,8 +196,8 @@ static void a_direct_path_is_preferred(void **state)
 	wire_tell(&w, 1);
 	wire_run(&w, 4 * US_PER_S);
 	expect_completed_alike();
-	assert_int_equal(path_of(0).relay, 0);
-	assert_int_equal(path_of(1).remote_type, ICE_CANDIDATE_HOST);
+	assert_int_equal(wire_path(&w, 0).relay, 0);
+	assert_int_equal(wire_path(&w, 1).remote_type, ICE_CANDIDATE_HOST);
 	assert_int_equal(w.host[0].upgrade_events, 0);
 }
 
@@ -222,12 +214,12 @@ static void a_direct_path_that_comes_late_wins(void **state)
 	wire_tell(&w, 1);
 	wire_run_until(&w, start_us + 300 * US_PER_MS);
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_CONNECTED);
-	assert_int_equal(path_of(0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
 	wire_run_until(&w, start_us + 1200 * US_PER_MS);
 	w.filter = NULL;
 	wire_run_until(&w, start_us + 1900 * US_PER_MS);
 	expect_completed_alike();
-	assert_int_equal(path_of(0).relay, 0);
+	assert_int_equal(wire_path(&w, 0).relay, 0);
 }
 
 static void one_permission_an_address(void **state)
@@ -286,7 +278,7 @@ static void a_late_relay_trickles(void **state)
 	ice_agent_end_remote(w.host[1].agent, w.now_us, d.ufrag);
 	wire_run(&w, 4 * US_PER_S);
 	expect_completed_alike();
-	assert_int_equal(path_of(0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
 }
 
 static void a_lost_relay_ends_its_pairs(void **state)
@@ -300,11 +292,11 @@ static void a_lost_relay_ends_its_pairs(void **state)
 	wire_tell(&w, 1);
 	wire_run(&w, 10 * US_PER_S);
 	expect_completed_alike();
-	assert_int_equal(path_of(0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
 	ice_engine_remove_relay(w.host[0].engine, w.now_us, 1);
 	w.host[0].relays[1].addr = (struct netaddr){0};
 	/* The other was valid before: it takes over at once. */
-	assert_int_equal(path_of(0).relay, 2);
+	assert_int_equal(wire_path(&w, 0).relay, 2);
 	wire_run(&w, 5 * US_PER_S);
 	expect_completed_alike();
 	ice_engine_remove_relay(w.host[0].engine, w.now_us, 2);

@@ -23,14 +23,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct ice_path path_of(size_t host)
-{
-	struct ice_path path;
-
-	assert_true(ice_agent_get_path(w.host[host].agent, &path));
-	return path;
-}
-
 static void restart(size_t host)
 {
 	assert_int_equal(ice_agent_restart(w.host[host].agent, w.now_us), OK);
@@ -87,7 +79,7 @@ static void the_next_one_is_made_beside_the_current_one(void **state)
 	wire_run(&w, US_PER_S);
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
 		/* The path is the old one; nobody was told anything else of it. */
-		assert_int_equal(path_of(i).generation, 0);
+		assert_int_equal(wire_path(&w, i).generation, 0);
 		assert_int_equal(w.host[i].path_events, 2);
 		assert_int_equal(wire_state(&w, i), ICE_AGENT_COMPLETED);
 		assert_int_equal(w.host[i].states[ICE_AGENT_DISCONNECTED], 0);
@@ -99,13 +91,13 @@ static void the_next_one_is_made_beside_the_current_one(void **state)
 	}
 	assert_int_equal(ice_agent_switch(w.host[0].agent, w.now_us, 2), ERR_WRONG_STATE);
 	switch_to(0, 1);
-	assert_int_equal(path_of(0).generation, 1);
-	assert_int_equal(path_of(1).generation, 0);
+	assert_int_equal(wire_path(&w, 0).generation, 1);
+	assert_int_equal(wire_path(&w, 1).generation, 0);
 	switch_to(1, 1);
 	assert_int_equal(ice_agent_switch(w.host[0].agent, w.now_us, 1), ERR_WRONG_STATE);
 	wire_run(&w, 60 * US_PER_S);
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
-		assert_int_equal(path_of(i).generation, 1);
+		assert_int_equal(wire_path(&w, i).generation, 1);
 		assert_int_equal(wire_state(&w, i), ICE_AGENT_COMPLETED);
 		assert_int_equal(w.host[i].states[ICE_AGENT_DISCONNECTED], 0);
 	}
@@ -188,7 +180,7 @@ static void one_in_vain_costs_nothing(void **state)
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
 		assert_int_equal(w.host[i].next_failed_events, 2 - i);
 		assert_int_equal(w.host[i].next_path_events, 0);
-		assert_int_equal(path_of(i).generation, 0);
+		assert_int_equal(wire_path(&w, i).generation, 0);
 		assert_int_equal(w.host[i].states[ICE_AGENT_DISCONNECTED], 0);
 	}
 	/* The next try has a number of its own. */
@@ -224,7 +216,7 @@ static void a_later_one_takes_the_place(void **state)
 	assert_false(ice_agent_get_next_path(w.host[0].agent, &next));
 	wire_run(&w, 60 * US_PER_S);
 	assert_int_equal(w.host[0].next_failed_events, 0);
-	assert_int_equal(path_of(0).generation, 0);
+	assert_int_equal(wire_path(&w, 0).generation, 0);
 }
 
 /* Is a check with these credentials, from an address that nobody knows, answered by host 1? */
@@ -324,7 +316,7 @@ static void a_lost_path_comes_back_in_the_next_one(void **state)
 		assert_true(ice_agent_get_next_path(w.host[i].agent, &next));
 		switch_to(i, 1);
 	}
-	assert_int_equal(path_of(1).remote.ip[3], 50);
+	assert_int_equal(wire_path(&w, 1).remote.ip[3], 50);
 	wire_run(&w, US_PER_S);
 	assert_int_equal(wire_state(&w, 0), ICE_AGENT_COMPLETED);
 	assert_int_equal(wire_state(&w, 1), ICE_AGENT_COMPLETED);

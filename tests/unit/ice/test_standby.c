@@ -43,14 +43,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct ice_path path_of(size_t host)
-{
-	struct ice_path path;
-
-	assert_true(ice_agent_get_path(w.host[host].agent, &path));
-	return path;
-}
-
 static size_t standby_of(size_t host, struct ice_path ret[ICE_MAX_STANDBY])
 {
 	return ice_agent_get_standby(w.host[host].agent, ret);
@@ -64,7 +56,7 @@ static void lose_socket(size_t host, uint16_t socket)
 
 static enum err tell_moved(size_t to)
 {
-	struct ice_path path = path_of(1 - to);
+	struct ice_path path = wire_path(&w, 1 - to);
 
 	return ice_agent_on_peer_moved(w.host[to].agent, w.now_us, &path.local, &path.remote);
 }
@@ -77,25 +69,25 @@ static void it_carries_the_data_in_the_same_call(void **state)
 	for (size_t controlling = 0; controlling < 2; controlling++) {
 		tear_down(NULL);
 		connect_with(controlling);
-		assert_int_equal(path_of(0).socket, 0);
+		assert_int_equal(wire_path(&w, 0).socket, 0);
 		assert_int_equal(standby_of(0, standby), 1);
 		assert_int_equal(standby[0].socket, 1);
 		/* However long ago the checks were. */
 		wire_run(&w, 300 * US_PER_S);
 		lose_socket(0, 0);
-		assert_int_equal(path_of(0).socket, 1);
-		assert_int_equal(path_of(0).lost, 1);
-		assert_true(path_of(0).consented);
+		assert_int_equal(wire_path(&w, 0).socket, 1);
+		assert_int_equal(wire_path(&w, 0).lost, 1);
+		assert_true(wire_path(&w, 0).consented);
 		assert_int_equal(tell_moved(1), OK);
-		assert_int_equal(path_of(1).remote.port, 1001);
+		assert_int_equal(wire_path(&w, 1).remote.port, 1001);
 		/* A round trip, and one place in the pacer. */
 		wire_run(&w, 2 * w.delay_us + ICE_PACER_FLOOR_US);
-		assert_true(path_of(0).nominated && path_of(1).nominated);
+		assert_true(wire_path(&w, 0).nominated && wire_path(&w, 1).nominated);
 		assert_int_equal(w.host[0].states[ICE_AGENT_DISCONNECTED], 0);
 		assert_int_equal(w.host[1].states[ICE_AGENT_DISCONNECTED], 0);
 		wire_run(&w, 100 * US_PER_S);
-		assert_int_equal(path_of(0).socket, 1);
-		assert_int_equal(path_of(1).remote.port, 1001);
+		assert_int_equal(wire_path(&w, 0).socket, 1);
+		assert_int_equal(wire_path(&w, 1).remote.port, 1001);
 	}
 }
 
@@ -105,8 +97,8 @@ static void a_nomination_is_followed_without_a_word(void **state)
 	(void)state;
 	lose_socket(0, 0);
 	wire_run(&w, 2 * w.delay_us + ICE_PACER_FLOOR_US);
-	assert_int_equal(path_of(1).remote.port, 1001);
-	assert_true(path_of(0).nominated && path_of(1).nominated);
+	assert_int_equal(wire_path(&w, 1).remote.port, 1001);
+	assert_true(wire_path(&w, 0).nominated && wire_path(&w, 1).nominated);
 }
 
 static void what_comes_after_the_nomination_stands_by(void **state)
@@ -139,11 +131,11 @@ static void what_comes_after_the_nomination_stands_by(void **state)
 	assert_int_equal(standby_of(1, standby), 1);
 	assert_int_equal(standby[0].socket, 1);
 	lose_socket(1, 0);
-	assert_int_equal(path_of(1).socket, 1);
+	assert_int_equal(wire_path(&w, 1).socket, 1);
 	assert_int_equal(tell_moved(0), OK);
-	assert_int_equal(path_of(0).remote.port, 2001);
+	assert_int_equal(wire_path(&w, 0).remote.port, 2001);
 	wire_run(&w, US_PER_S);
-	assert_true(path_of(0).nominated && path_of(1).nominated);
+	assert_true(wire_path(&w, 0).nominated && wire_path(&w, 1).nominated);
 }
 
 static void a_relay_stands_by_behind_a_direct_path(void **state)
@@ -161,13 +153,13 @@ static void a_relay_stands_by_behind_a_direct_path(void **state)
 	wire_tell(&w, 0);
 	wire_tell(&w, 1);
 	wire_run(&w, 10 * US_PER_S);
-	assert_int_equal(path_of(0).relay, 0);
+	assert_int_equal(wire_path(&w, 0).relay, 0);
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
 		assert_int_equal(standby_of(i, standby), 1);
 		assert_true(standby[0].relay || standby[0].remote_type == ICE_CANDIDATE_RELAY);
 	}
 	lose_socket(0, 0);
-	assert_int_equal(path_of(0).relay, 1);
+	assert_int_equal(wire_path(&w, 0).relay, 1);
 }
 
 static void an_idle_session_has_none(void **state)
@@ -187,7 +179,7 @@ static void an_idle_session_has_none(void **state)
 	wire_run(&w, US_PER_S);
 	assert_int_equal(standby_of(0, standby), 1);
 	lose_socket(0, 0);
-	assert_int_equal(path_of(0).socket, 1);
+	assert_int_equal(wire_path(&w, 0).socket, 1);
 }
 
 /* It asks for nothing, so nothing is answered: that says nothing of the path. */
@@ -197,8 +189,8 @@ static void an_idle_end_stays_where_its_peer_is(void **state)
 	ice_agent_set_idle(w.host[1].agent, w.now_us, true);
 	for (int i = 0; i < 300; i++) {
 		wire_run(&w, US_PER_S);
-		assert_int_equal(path_of(0).socket, 0);
-		assert_int_equal(path_of(1).remote.port, 1000);
+		assert_int_equal(wire_path(&w, 0).socket, 0);
+		assert_int_equal(wire_path(&w, 1).remote.port, 1000);
 	}
 }
 
@@ -239,14 +231,14 @@ static void a_silent_path_is_left_before_consent_ends(void **state)
 	(void)state;
 	dead_port = 1000;
 	wire_run(&w, 14 * US_PER_S);
-	assert_int_equal(path_of(0).socket, 0);
+	assert_int_equal(wire_path(&w, 0).socket, 0);
 	wire_run(&w, 26 * US_PER_S);
 	for (size_t i = 0; i < WIRE_HOSTS; i++) {
-		assert_true(path_of(i).nominated);
+		assert_true(wire_path(&w, i).nominated);
 		assert_int_equal(w.host[i].states[ICE_AGENT_DISCONNECTED], 0);
 	}
-	assert_int_equal(path_of(0).socket, 1);
-	assert_int_equal(path_of(1).remote.port, 1001);
+	assert_int_equal(wire_path(&w, 0).socket, 1);
+	assert_int_equal(wire_path(&w, 1).remote.port, 1001);
 }
 
 static void a_word_about_no_pair_of_ours(void **state)
@@ -259,8 +251,8 @@ static void a_word_about_no_pair_of_ours(void **state)
 	(void)state;
 	assert_int_equal(ice_agent_on_peer_moved(a, w.now_us, &unknown, &ours), DROP_STATE);
 	assert_int_equal(ice_agent_on_peer_moved(a, w.now_us, &present, &ours), OK);
-	assert_int_equal(path_of(1).remote.port, 1000);
-	assert_int_equal(path_of(1).lost, 0);
+	assert_int_equal(wire_path(&w, 1).remote.port, 1000);
+	assert_int_equal(wire_path(&w, 1).lost, 0);
 }
 
 /* To where it did not answer: it is asked, and the path stays until it does. */
@@ -274,12 +266,12 @@ static void a_pair_that_is_not_valid_is_checked_first(void **state)
 	dead_port = 1001;
 	wire_run(&w, 60 * US_PER_S);
 	assert_int_equal(ice_agent_on_peer_moved(a, w.now_us, &theirs, &ours), DROP_STATE);
-	assert_int_equal(path_of(1).remote.port, 1000);
+	assert_int_equal(wire_path(&w, 1).remote.port, 1000);
 	dead_port = 0;
 	wire_run(&w, US_PER_S);
-	assert_int_equal(path_of(1).remote.port, 1000);
+	assert_int_equal(wire_path(&w, 1).remote.port, 1000);
 	assert_int_equal(ice_agent_on_peer_moved(a, w.now_us, &theirs, &ours), OK);
-	assert_int_equal(path_of(1).remote.port, 1001);
+	assert_int_equal(wire_path(&w, 1).remote.port, 1001);
 }
 
 int main(void)

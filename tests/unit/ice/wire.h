@@ -321,6 +321,15 @@ static inline enum ice_agent_state wire_state(const struct wire *w, size_t host)
 	return ice_agent_get_state(w->host[host].agent);
 }
 
+/* It has to have one. */
+static inline struct ice_path wire_path(const struct wire *w, size_t host)
+{
+	struct ice_path path;
+
+	assert_true(ice_agent_get_path(w->host[host].agent, &path));
+	return path;
+}
+
 static inline const struct drop_counters *wire_drops(const struct wire *w, size_t host)
 {
 	return ice_engine_drops(w->host[host].engine);

@@ -145,41 +145,36 @@ static void server_restarts_after_false_alarms(void **state)
 	assert_in_range(back_after_us(), 0, 1600 * US_PER_MS);
 }
 
-/* What was asked for while it was away does not wait for its next repetition. */
-static void server_is_away_for_a_while(void **state)
+/* It is away for @from_s, 3 s longer each time, up to @to_s, and we are back soon after it. */
+static void server_is_away(int from_s, int to_s, uint64_t back_us)
 {
 	struct overlay_relay_server s = server(1, 0);
 
-	(void)state;
 	give(alice, &s, 1);
 	connect_both(3 * US_PER_S);
-	for (int away_s = 1; away_s < 20; away_s += 3) {
+	for (int away_s = from_s; away_s < to_s; away_s += 3) {
 		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
 		stop_server(0);
 		assert_int_equal(silent_for_us(away_s), UINT64_MAX);
 		mesh.turn[0].config.silent = false;
-		assert_in_range(back_after_us(), 0, 2 * US_PER_S);
+		assert_in_range(back_after_us(), 0, back_us);
 		(void)mesh_run(&mesh, US_PER_S, NULL);
 	}
+}
+
+/* What was asked for while it was away does not wait for its next repetition. */
+static void server_is_away_for_a_while(void **state)
+{
+	(void)state;
+	server_is_away(1, 20, 2 * US_PER_S);
 }
 
 /* The allocation's life ends meanwhile: nothing asks whether it is still there any more. */
 static void server_is_away_for_longer_than_an_allocation(void **state)
 {
-	struct overlay_relay_server s = server(1, 0);
-
 	(void)state;
 	mesh.turn[0].config.lifetime_s = 15;
-	give(alice, &s, 1);
-	connect_both(3 * US_PER_S);
-	for (int away_s = 10; away_s < 40; away_s += 3) {
-		assert_int_equal(exchange(50, 100 * US_PER_MS), 0);
-		stop_server(0);
-		assert_int_equal(silent_for_us(away_s), UINT64_MAX);
-		mesh.turn[0].config.silent = false;
-		assert_in_range(back_after_us(), 0, 3 * US_PER_S);
-		(void)mesh_run(&mesh, US_PER_S, NULL);
-	}
+	server_is_away(10, 40, 3 * US_PER_S);
 }
 
 /* It refuses connections for a while: tried often at first, and seldom later. */
